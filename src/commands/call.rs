@@ -1,0 +1,101 @@
+//! One run of a command: what its handler is given, by what it may touch.
+
+use super::args::Args;
+use super::index::Entry as CommandEntry;
+use super::spec::Result;
+use crate::resp::reply::Reply;
+use crate::services::Services;
+use crate::session::Session;
+use crate::store::{Key, KeyHash, LockedShards, Visit};
+
+/// A run on one key. `args` stand behind the key where the key is the first argument.
+pub struct KeyCall<'a> {
+    /// What is left of the request.
+    pub args: Args<'a>,
+    /// The key, looked up.
+    pub key: Key<'a>,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// Time and database.
+    pub visit: Visit,
+    /// Settings and services.
+    pub services: &'a Services,
+}
+
+/// A run on several keys, whose shards are locked together.
+pub struct KeysCall<'a> {
+    /// The request behind the name.
+    pub args: Args<'a>,
+    /// The keys.
+    pub keys: HeldKeys<'a>,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// Time and database.
+    pub visit: Visit,
+    /// Settings and services.
+    pub services: &'a Services,
+}
+
+/// The keys of a command, in the order of its row's key specifications.
+pub struct HeldKeys<'a> {
+    shards: LockedShards<'a>,
+    names: &'a [(&'a [u8], KeyHash)],
+    visit: Visit,
+}
+
+impl<'a> HeldKeys<'a> {
+    /// Holds the keys with these names, whose shards are locked.
+    pub fn new(shards: LockedShards<'a>, names: &'a [(&'a [u8], KeyHash)], visit: Visit) -> Self {
+        Self { shards, names, visit }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The `index`th key, looked up.
+    pub fn get(&mut self, index: usize) -> Key<'_> {
+        self.get_in(index, self.visit.db)
+    }
+
+    /// The `index`th key in another database, looked up.
+    pub fn get_in(&mut self, index: usize, db: usize) -> Key<'_> {
+        let (name, hash) = self.names[index];
+        Key::find(self.shards.of(hash), name, hash, Visit { db, ..self.visit })
+    }
+}
+
+/// A run on the session and the server.
+pub struct SessionCall<'a> {
+    /// The request behind the command's name (and the subcommand's).
+    pub args: Args<'a>,
+    /// The client's state.
+    pub session: &'a mut Session,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// Time and database.
+    pub visit: Visit,
+    /// Settings and services.
+    pub services: &'a Services,
+    /// The row that runs.
+    pub command: &'static CommandEntry,
+}
+
+impl SessionCall<'_> {
+    /// Replies with the lines of a HELP subcommand: the container's usage, then its subcommands.
+    pub fn help(&mut self, container: &str, lines: &[&str]) -> Result {
+        let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+        self.reply.array(lines.len() + 3);
+        self.reply.simple(&head);
+        for line in lines.iter().chain(&["HELP", "    Print this help."]) {
+            self.reply.simple(line);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Deadlines of keys.
+
+use super::spec::*;
+
+#[rustfmt::skip] // A table: one row per command.
+pub const COMMANDS: &[Command] = &[
+];

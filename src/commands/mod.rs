@@ -1,0 +1,44 @@
+//! Commands: what they are (rows) and what they do (handlers).
+//!
+//! A command is one row and one function in one file. The rows of a file are its `COMMANDS`; [`GROUPS`] lists
+//! the files.
+
+pub mod args;
+pub mod call;
+pub mod error;
+pub mod index;
+pub mod spec;
+pub mod syntax;
+
+mod admin;
+mod bitmaps;
+mod catalog;
+mod clients;
+mod connection;
+mod info;
+mod key_expiry;
+mod keys;
+mod scan;
+mod strings;
+
+pub use args::Args;
+
+use spec::{Categories, Command, Group};
+
+const fn group(name: &'static str, category: u32) -> Group {
+    Group { name, category: Categories(category) }
+}
+
+/// All rows, by group.
+pub const GROUPS: &[(Group, &[Command])] = &[
+    (group("string", 1 << 7), strings::COMMANDS),
+    (group("bitmap", 1 << 8), bitmaps::COMMANDS),
+    (group("generic", 1), keys::COMMANDS),
+    (group("generic", 1), key_expiry::COMMANDS),
+    (group("generic", 1), scan::COMMANDS),
+    (group("connection", 1 << 18), connection::COMMANDS),
+    (group("connection", 1 << 18), clients::COMMANDS),
+    (group("server", 0), admin::COMMANDS),
+    (group("server", 0), info::COMMANDS),
+    (group("server", 0), catalog::COMMANDS),
+];

@@ -1,0 +1,405 @@
+//! What a command is: one row that everything else reads.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::call::{KeyCall, KeysCall, SessionCall};
+use super::error::Error;
+
+/// What a handler returns: the reply was written, or the error is the reply.
+pub type Result<T = ()> = std::result::Result<T, Error>;
+
+/// A handler that waits for something.
+pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result> + 'a>>;
+
+/// One row of the command table.
+#[derive(Debug)]
+pub struct Command {
+    /// The name in capital letters; of a subcommand, without its container.
+    pub name: &'static str,
+    /// Words of a request, all names included: exactly this many, or at least that many where negative.
+    pub arity: i32,
+    /// The arguments behind the name, in the notation of [`super::syntax`].
+    pub arguments: &'static str,
+    /// Which arguments are keys, and what the command does to them.
+    pub keys: &'static [Keys],
+    /// Properties, also for the ACL categories.
+    pub flags: Flags,
+    /// The Redis version that had it first.
+    pub since: &'static str,
+    /// Cost, in O-notation and words.
+    pub complexity: &'static str,
+    /// The function that runs it.
+    pub handler: Handler,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Rows below this one; then the handler is [`Handler::Container`].
+    pub subcommands: &'static [Command],
+    /// Hints for clients and proxies, as COMMAND INFO shows them.
+    pub tips: &'static [&'static str],
+    /// Since when the command should not be used, and what to use.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// ACL categories beyond those that group, flags and keys imply.
+    pub categories: Categories,
+}
+
+/// What runs a command, which is also what it may touch.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// One key.
+    Key(fn(&mut KeyCall<'_>) -> Result),
+    /// Several keys, held together.
+    Keys(fn(&mut KeysCall<'_>) -> Result),
+    /// The session and the server's services; no entries.
+    Session(fn(&mut SessionCall<'_>) -> Result),
+    /// The same, and it may wait.
+    Waiting(for<'a> fn(SessionCall<'a>) -> Waiting<'a>),
+    /// Only subcommands.
+    Container,
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key",
+            Self::Keys(_) => "Keys",
+            Self::Session(_) => "Session",
+            Self::Waiting(_) => "Waiting",
+            Self::Container => "Container",
+        })
+    }
+}
+
+/// Arguments that are keys: every `step`th from `first` to `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keys {
+    /// Position of the first; the command's name is at 0.
+    pub first: usize,
+    /// Position of the last, counted from the end where negative: -1 is the last argument.
+    pub last: i32,
+    /// Distance from one to the next.
+    pub step: usize,
+    /// What happens to them.
+    pub access: Access,
+}
+
+/// What a command does to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Who needs to know of it.
+    pub mode: Mode,
+    /// Redis's finer flags, for COMMAND INFO and ACL key permissions.
+    pub uses: Uses,
+}
+
+/// How a key's entry is used as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Left as it is.
+    Read,
+    /// Changed; what it becomes depends on what it was.
+    Update,
+    /// Replaced; what it was does not matter.
+    Overwrite,
+    /// Removed.
+    Remove,
+}
+
+/// A set of uses of a key's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uses(pub u8);
+
+impl Uses {
+    /// The value is returned, copied, or decides what happens.
+    pub const ACCESS: u8 = 1;
+    /// The value is changed.
+    pub const UPDATE: u8 = 2;
+    /// Something is added, nothing is changed or lost.
+    pub const INSERT: u8 = 4;
+    /// Something is taken away.
+    pub const DELETE: u8 = 8;
+    /// Options decide between these uses and fewer.
+    pub const VARIABLE: u8 = 16;
+
+    /// Whether all of `uses` are among these.
+    pub const fn contains(self, uses: u8) -> bool {
+        self.0 & uses == uses
+    }
+}
+
+const fn access(mode: Mode, uses: u8) -> Access {
+    Access { mode, uses: Uses(uses) }
+}
+
+/// Reads the value.
+pub const READ: Access = access(Mode::Read, Uses::ACCESS);
+/// Reads what is known about the value, not the value.
+pub const LOOK: Access = access(Mode::Read, 0);
+/// Reads the value and changes it.
+pub const UPDATE: Access = access(Mode::Update, Uses::ACCESS | Uses::UPDATE);
+/// The same, or only reads, as options say.
+pub const UPDATE_VARIABLE: Access = access(Mode::Update, Uses::ACCESS | Uses::UPDATE | Uses::VARIABLE);
+/// Changes the value without telling anything of it.
+pub const EDIT: Access = access(Mode::Update, Uses::UPDATE);
+/// Adds to the value.
+pub const EXTEND: Access = access(Mode::Update, Uses::INSERT);
+/// Reads the value and removes the key.
+pub const TAKE: Access = access(Mode::Update, Uses::ACCESS | Uses::DELETE);
+/// Stores a value whatever was there.
+pub const OVERWRITE: Access = access(Mode::Overwrite, Uses::UPDATE);
+/// Stores a value where there was none.
+pub const CREATE: Access = access(Mode::Overwrite, Uses::INSERT);
+/// Removes the key.
+pub const REMOVE: Access = access(Mode::Remove, Uses::DELETE);
+
+/// The argument at `position` is a key.
+pub const fn key_at(position: usize, access: Access) -> Keys {
+    Keys { first: position, last: position as i32, step: 1, access }
+}
+
+/// All arguments from `first` on are keys.
+pub const fn keys_from(first: usize, access: Access) -> Keys {
+    Keys { first, last: -1, step: 1, access }
+}
+
+/// Every second argument from `first` on is a key.
+pub const fn keys_and_values_from(first: usize, access: Access) -> Keys {
+    Keys { first, last: -1, step: 2, access }
+}
+
+impl Keys {
+    /// The positions of these keys in a request of `words` words.
+    pub fn positions(&self, words: usize) -> impl Iterator<Item = usize> + use<> {
+        let end = if self.last < 0 { words as i64 + i64::from(self.last) } else { i64::from(self.last) };
+        let end = end.clamp(0, words as i64 - 1) as usize;
+        (self.first..=end).step_by(self.step)
+    }
+}
+
+/// Properties of a command, as bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flags(pub u32);
+
+impl std::ops::BitOr for Flags {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        self.or(other)
+    }
+}
+
+impl Flags {
+    /// Both sets together.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `flags` are set.
+    #[inline]
+    pub const fn contains(self, flags: Self) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
+    /// Whether any of `flags` is set.
+    #[inline]
+    pub const fn intersects(self, flags: Self) -> bool {
+        self.0 & flags.0 != 0
+    }
+}
+
+/// No property.
+pub const NONE: Flags = Flags(0);
+/// May change data.
+pub const WRITE: Flags = Flags(1);
+/// Only reads data.
+pub const READONLY: Flags = Flags(1 << 1);
+/// May need more memory; refused when there is none (Redis: denyoom).
+pub const GROWS: Flags = Flags(1 << 2);
+/// For operators.
+pub const ADMIN: Flags = Flags(1 << 3);
+/// Publishes or subscribes.
+pub const PUBSUB: Flags = Flags(1 << 4);
+/// Not from a script.
+pub const NOSCRIPT: Flags = Flags(1 << 5);
+/// May wait for something to happen.
+pub const BLOCKING: Flags = Flags(1 << 6);
+/// Allowed while data is loaded.
+pub const LOADING: Flags = Flags(1 << 7);
+/// Allowed on a replica that lost its primary.
+pub const STALE: Flags = Flags(1 << 8);
+/// Not shown to MONITOR.
+pub const SKIP_MONITOR: Flags = Flags(1 << 9);
+/// Not in the slow log.
+pub const SKIP_SLOWLOG: Flags = Flags(1 << 10);
+/// Constant or logarithmic time.
+pub const FAST: Flags = Flags(1 << 11);
+/// Needs no login.
+pub const NO_AUTH: Flags = Flags(1 << 12);
+/// Allowed while a script runs too long.
+pub const ALLOW_BUSY: Flags = Flags(1 << 13);
+/// Not inside MULTI.
+pub const NO_MULTI: Flags = Flags(1 << 14);
+/// Names no key of its own but concerns all of them: with an upstream, the upstream answers.
+pub const KEYSPACE: Flags = Flags(1 << 15);
+/// Tells of a key what only its owner knows (encoding, idle time): with an upstream, the upstream answers.
+pub const OWNER: Flags = Flags(1 << 16);
+
+/// The flags that Redis shows for a command, with their names.
+pub const SHOWN_FLAGS: &[(Flags, &str)] = &[
+    (WRITE, "write"),
+    (READONLY, "readonly"),
+    (GROWS, "denyoom"),
+    (ADMIN, "admin"),
+    (PUBSUB, "pubsub"),
+    (NOSCRIPT, "noscript"),
+    (BLOCKING, "blocking"),
+    (LOADING, "loading"),
+    (STALE, "stale"),
+    (SKIP_MONITOR, "skip_monitor"),
+    (SKIP_SLOWLOG, "skip_slowlog"),
+    (FAST, "fast"),
+    (NO_AUTH, "no_auth"),
+    (ALLOW_BUSY, "allow_busy"),
+    (NO_MULTI, "no_multi"),
+];
+
+/// ACL categories, as bits; see [`CATEGORY_NAMES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Categories(pub u32);
+
+/// Names of the ACL categories: bit `i` of [`Categories`] is the `i`th.
+pub const CATEGORY_NAMES: &[&str] = &[
+    "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo",
+    "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction",
+    "scripting",
+];
+
+impl Categories {
+    /// The category called `name`, which is one of [`CATEGORY_NAMES`].
+    pub fn named(name: &str) -> Option<Self> {
+        CATEGORY_NAMES.iter().position(|category| *category == name).map(|bit| Self(1 << bit))
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are in the set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names in the set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        CATEGORY_NAMES.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name)
+    }
+}
+
+/// No category beyond what follows from group, flags and keys.
+pub const NO_CATEGORY: Categories = Categories(0);
+/// `@keyspace`
+pub const KEYSPACE_CATEGORY: Categories = Categories(1);
+/// `@read`
+pub const READ_CATEGORY: Categories = Categories(1 << 1);
+/// `@write`
+pub const WRITE_CATEGORY: Categories = Categories(1 << 2);
+/// `@admin`
+pub const ADMIN_CATEGORY: Categories = Categories(1 << 13);
+/// `@fast`
+pub const FAST_CATEGORY: Categories = Categories(1 << 14);
+/// `@slow`
+pub const SLOW_CATEGORY: Categories = Categories(1 << 15);
+/// `@blocking`
+pub const BLOCKING_CATEGORY: Categories = Categories(1 << 16);
+/// `@dangerous`
+pub const DANGEROUS_CATEGORY: Categories = Categories(1 << 17);
+/// `@connection`
+pub const CONNECTION_CATEGORY: Categories = Categories(1 << 18);
+
+/// The group that a command is documented under, and the ACL category that the group implies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// The name that COMMAND DOCS shows.
+    pub name: &'static str,
+    /// The category of its commands.
+    pub category: Categories,
+}
+
+impl Command {
+    /// A row without keys.
+    #[expect(clippy::too_many_arguments, reason = "a row of the table is read as one line")]
+    pub const fn new(
+        name: &'static str,
+        arity: i32,
+        arguments: &'static str,
+        keys: &'static [Keys],
+        flags: Flags,
+        since: &'static str,
+        complexity: &'static str,
+        handler: Handler,
+        summary: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            arity,
+            arguments,
+            keys,
+            flags,
+            since,
+            complexity,
+            handler,
+            summary,
+            subcommands: &[],
+            tips: &[],
+            deprecated: None,
+            categories: NO_CATEGORY,
+        }
+    }
+
+    /// A row that has only subcommands.
+    pub const fn container(
+        name: &'static str,
+        since: &'static str,
+        summary: &'static str,
+        subcommands: &'static [Command],
+    ) -> Self {
+        let depends = "Depends on subcommand.";
+        let row = Self::new(name, -2, "", &[], NONE, since, depends, Handler::Container, summary);
+        Self { subcommands, ..row }
+    }
+
+    /// The row with these hints for clients and proxies.
+    #[must_use]
+    pub const fn tips(self, tips: &'static [&'static str]) -> Self {
+        Self { tips, ..self }
+    }
+
+    /// The row marked as deprecated.
+    #[must_use]
+    pub const fn deprecated(self, since: &'static str, instead: &'static str) -> Self {
+        Self { deprecated: Some((since, instead)), ..self }
+    }
+
+    /// The row with ACL categories that do not follow from the rest of it.
+    #[must_use]
+    pub const fn in_categories(self, categories: Categories) -> Self {
+        Self { categories, ..self }
+    }
+
+    /// Whether a request of `words` words has as many as it needs.
+    #[inline]
+    pub fn accepts(&self, words: usize) -> bool {
+        if self.arity < 0 { words >= self.arity.unsigned_abs() as usize } else { words == self.arity as usize }
+    }
+
+    /// Whether any of its keys is changed.
+    pub fn writes_keys(&self) -> bool {
+        self.keys.iter().any(|keys| keys.access.mode != Mode::Read)
+    }
+
+    /// The positions of all keys of a request of `words` words, with what happens to them.
+    pub fn key_positions(&self, words: usize) -> impl Iterator<Item = (usize, Access)> + use<'_> {
+        self.keys.iter().flat_map(move |keys| keys.positions(words).map(move |at| (at, keys.access)))
+    }
+}

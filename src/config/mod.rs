@@ -1,0 +1,568 @@
+//! The configuration as plain data.
+//!
+//! [`options`] holds one row a setting: its names, what it accepts, its default, and which field
+//! below it reads and writes. Files, environment, flags and CONFIG all go through those rows, so a
+//! new setting is one row there, one field here and one line in `conf/forebay.toml`.
+
+mod address;
+mod compatibility;
+mod file;
+mod flags;
+mod help;
+mod load;
+mod memory_size;
+mod notation;
+pub mod options;
+mod output_limits;
+mod preset;
+pub mod rewrite;
+mod setting;
+mod suggestion;
+
+pub use address::{BindAddress, Secret, UpstreamAddress, UpstreamEndpoint};
+pub use help::help;
+pub use load::{Action, ConfigError, ConfigErrors, Loaded};
+pub use memory_size::usable_bytes;
+pub use output_limits::{OutputLimit, OutputLimits};
+pub use preset::Preset;
+pub use setting::{Change, Setting};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Every setting of a server, typed and validated.
+///
+/// [`Config::default`] has the defaults of the rows. The structs of its fields derive `Default`
+/// only to have a blank for the rows to fill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How clients connect.
+    pub network: Network,
+    /// The process.
+    pub general: General,
+    /// The memory budget.
+    pub memory: Memory,
+    /// What is measured.
+    pub statistics: Statistics,
+    /// The server behind this one.
+    pub upstream: Upstream,
+    /// The HTTP port.
+    pub http: Http,
+    /// Values of the settings that are kept for compatibility and have no effect, by the first
+    /// name of their row.
+    kept: BTreeMap<&'static str, String>,
+}
+
+/// How clients connect, and what one client may use.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Network {
+    /// Addresses to listen on. Empty: on none, whatever the port.
+    pub bind: Vec<BindAddress>,
+    /// TCP port for clients; 0 listens on no port.
+    pub port: u16,
+    /// Path of the Unix socket to listen on.
+    pub unixsocket: Option<PathBuf>,
+    /// Mode bits of the Unix socket; `None` leaves them to the umask.
+    pub unixsocket_mode: Option<u32>,
+    /// Connections the kernel may queue before they are accepted.
+    pub tcp_backlog: u32,
+    /// A client that is silent for this long is disconnected; zero: never.
+    pub idle_timeout: Duration,
+    /// Time between TCP keepalive probes; zero: none.
+    pub tcp_keepalive: Duration,
+    /// Clients at a time.
+    pub clients_max: u32,
+    /// Refuse clients from other hosts as long as no password is set.
+    pub protected_mode: bool,
+    /// Password of the default user; `None` lets everybody in.
+    pub requirepass: Option<Secret>,
+    /// The longest argument that a request may carry, in bytes.
+    pub bulk_max_bytes: u64,
+    /// The most bytes of an unfinished request that are kept for one client.
+    pub query_buffer_max_bytes: u64,
+    /// Bytes that may wait to be sent to a client.
+    pub output_limits: OutputLimits,
+    /// Threads that serve clients; 0: one per core.
+    pub workers: usize,
+}
+
+/// The process as a whole, and what it says about itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct General {
+    /// Directory for files that the server writes, as an absolute path.
+    pub dir: PathBuf,
+    /// Number of databases that SELECT can choose from.
+    pub databases: usize,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// How long a shutdown waits for requests in flight.
+    pub shutdown_timeout: Duration,
+    /// The Redis version that HELLO and INFO report, as `major.minor.patch`.
+    pub redis_version: String,
+    /// The `server` field of HELLO.
+    pub server_name: String,
+    /// Who may use DEBUG.
+    pub debug_command: DebugAccess,
+    /// The set of defaults in use, chosen at start.
+    pub preset: Preset,
+}
+
+/// The memory budget, what leaves when it is exceeded, and what expires.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// The budget in bytes; `None`: no limit.
+    pub maxmemory_bytes: Option<u64>,
+    /// What leaves when the budget is exceeded.
+    pub policy: EvictionPolicy,
+    /// Entries that a sampled policy looks at to choose one victim.
+    pub samples: usize,
+    /// The higher, the more hits it takes to saturate an entry's frequency counter.
+    pub lfu_log_factor: u32,
+    /// Time after which a frequency counter loses one; zero: never.
+    pub lfu_decay: Duration,
+    /// What is freed in the background.
+    pub lazyfree: Lazyfree,
+    /// From 1 to 10: how much of its time the expiry sweep may use.
+    pub expire_effort: u32,
+}
+
+/// Which deletions hand the value to the background instead of freeing it at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent switches of Redis")]
+pub struct Lazyfree {
+    /// Evicted entries.
+    pub eviction: bool,
+    /// Expired entries.
+    pub expire: bool,
+    /// Deletions that commands such as RENAME imply.
+    pub server_del: bool,
+    /// DEL behaves as UNLINK.
+    pub user_del: bool,
+    /// FLUSHALL and FLUSHDB behave as with ASYNC.
+    pub user_flush: bool,
+}
+
+/// Slow log and latency statistics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// Commands that take longer are logged; `None`: none are, zero: all are.
+    pub slowlog_threshold: Option<Duration>,
+    /// Entries that the slow log keeps.
+    pub slowlog_len_max: usize,
+    /// Events that take at least this long are recorded for LATENCY; `None`: none are.
+    pub latency_threshold: Option<Duration>,
+    /// Keep a latency histogram per command.
+    pub latency_tracking: bool,
+    /// Percentiles (0 to 100) that INFO latencystats shows.
+    pub latency_percentiles: Vec<f64>,
+}
+
+/// The server behind this one, and how its values are kept here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Upstream {
+    /// Where it is; `None`: there is none.
+    pub address: Option<UpstreamAddress>,
+    /// The mode asked for; `None` leaves it to [`Upstream::mode`].
+    mode_asked: Option<TierMode>,
+    /// Deadline of one request to upstream.
+    pub timeout: Duration,
+    /// Deadline of connecting and logging in.
+    pub connect_timeout: Duration,
+    /// The first wait before a reconnect; doubled after each failure up to `backoff_max`.
+    pub backoff_min: Duration,
+    /// The longest wait before a reconnect.
+    pub backoff_max: Duration,
+    /// The name this server gives itself there with CLIENT SETNAME; empty: none.
+    pub client_name: String,
+    /// Failures in a row that open the breaker.
+    pub breaker_failures: u32,
+    /// How long an open breaker refuses before it lets a probe through.
+    pub breaker_open: Duration,
+    /// How long a key that upstream does not have is remembered as missing; zero: not at all.
+    pub negative_ttl: Duration,
+    /// Larger values are forwarded and not kept.
+    pub fill_value_max_bytes: u64,
+}
+
+/// The port for metrics and health.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Http {
+    /// Addresses to listen on.
+    pub bind: Vec<BindAddress>,
+    /// 0: no HTTP port.
+    pub port: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut config = Self {
+            network: Network::default(),
+            general: General::default(),
+            memory: Memory::default(),
+            statistics: Statistics::default(),
+            upstream: Upstream::default(),
+            http: Http::default(),
+            kept: BTreeMap::new(),
+        };
+        for setting in options::all() {
+            setting
+                .set(&mut config, setting.default)
+                .expect("the row's default is a value that the row accepts");
+        }
+        config
+    }
+}
+
+impl Config {
+    /// A copy of this configuration with all of `pairs` (name, value) applied, as CONFIG SET does:
+    /// nothing is changed unless every pair is good.
+    ///
+    /// # Errors
+    /// The first of: a name that is unknown, a setting that can change at start only and would
+    /// change (to give it the value it has is no error, so that what CONFIG GET shows can be set), a
+    /// setting named twice; and if there is none of these, the first value that is refused.
+    pub fn set_many(&self, pairs: &[(&str, &str)]) -> Result<Self, SetError> {
+        let settings = changeable(self, pairs)?;
+        let mut changed = self.clone();
+        for (setting, (_, value)) in settings.into_iter().zip(pairs) {
+            setting
+                .set(&mut changed, value)
+                .map_err(|reason| SetError::failed(setting.name, reason))?;
+        }
+        Ok(changed)
+    }
+
+    /// Whether giving `setting` this value would be a change, a refused value included.
+    fn differs_after(&self, setting: &Setting, value: &str) -> bool {
+        let mut changed = self.clone();
+        setting.set(&mut changed, value).is_err() || setting.get(&changed) != setting.get(self)
+    }
+}
+
+/// The rows that CONFIG SET may change together, in the order of `pairs`.
+fn changeable(config: &Config, pairs: &[(&str, &str)]) -> Result<Vec<&'static Setting>, SetError> {
+    let mut settings: Vec<&'static Setting> = Vec::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        let setting = options::find(name).ok_or_else(|| SetError::Unknown {
+            name: (*name).to_owned(),
+        })?;
+        if let Some(reason) = setting.change.refusal()
+            && config.differs_after(setting, value)
+        {
+            return Err(SetError::failed(name, reason));
+        }
+        if settings.iter().any(|earlier| earlier.name == setting.name) {
+            return Err(SetError::failed(name, "duplicate parameter"));
+        }
+        settings.push(setting);
+    }
+    Ok(settings)
+}
+
+/// Why CONFIG SET changed nothing. Displayed, it is Redis's error text without the `ERR` prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetError {
+    /// No setting has this name.
+    Unknown {
+        /// The name as it was given.
+        name: String,
+    },
+    /// The setting is known; `reason` says why it did not change.
+    Failed {
+        /// The setting's name as it was given.
+        name: String,
+        /// Redis's text.
+        reason: String,
+    },
+}
+
+impl SetError {
+    fn failed(name: &str, reason: impl Into<String>) -> Self {
+        Self::Failed {
+            name: name.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name } => {
+                write!(
+                    f,
+                    "Unknown option or number of arguments for CONFIG SET - '{name}'"
+                )
+            }
+            Self::Failed { name, reason } => {
+                write!(
+                    f,
+                    "CONFIG SET failed (possibly related to argument '{name}') - {reason}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SetError {}
+
+impl Upstream {
+    /// How the tiers work: the mode asked for, else near-cache where there is an upstream.
+    pub fn mode(&self) -> TierMode {
+        match (self.mode_asked, &self.address) {
+            (Some(mode), _) => mode,
+            (None, Some(_)) => TierMode::NearCache,
+            (None, None) => TierMode::Off,
+        }
+    }
+}
+
+/// The least severe messages that are still logged, by Redis's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// What may be useful now and then.
+    Verbose,
+    /// What an operator wants to know.
+    #[default]
+    Notice,
+    /// What needs attention.
+    Warning,
+}
+
+impl LogLevel {
+    const ALL: [Self; 4] = [Self::Debug, Self::Verbose, Self::Notice, Self::Warning];
+    const NAMES: [&'static str; 4] = ["debug", "verbose", "notice", "warning"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// Who may use the DEBUG command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DebugAccess {
+    /// DEBUG is refused.
+    #[default]
+    Nobody,
+    /// DEBUG is a command as any other.
+    Everybody,
+    /// Clients of this host only.
+    Local,
+}
+
+impl DebugAccess {
+    const ALL: [Self; 3] = [Self::Nobody, Self::Everybody, Self::Local];
+    const NAMES: [&'static str; 3] = ["no", "yes", "local"];
+}
+
+/// What leaves when the memory budget is exceeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictionPolicy {
+    /// Nothing: commands that would grow get an error.
+    NoEviction,
+    /// Of all entries the least worthy by recency, frequency, remaining time and size.
+    #[default]
+    AllkeysHybrid,
+    /// The same among entries with a deadline.
+    VolatileHybrid,
+    /// The longest unused.
+    AllkeysLru,
+    /// The longest unused with a deadline.
+    VolatileLru,
+    /// The least often used.
+    AllkeysLfu,
+    /// The least often used with a deadline.
+    VolatileLfu,
+    /// Any entry.
+    AllkeysRandom,
+    /// Any entry with a deadline.
+    VolatileRandom,
+    /// The entry that expires next.
+    VolatileTtl,
+}
+
+impl EvictionPolicy {
+    const ALL: [Self; 10] = [
+        Self::NoEviction,
+        Self::AllkeysHybrid,
+        Self::VolatileHybrid,
+        Self::AllkeysLru,
+        Self::VolatileLru,
+        Self::AllkeysLfu,
+        Self::VolatileLfu,
+        Self::AllkeysRandom,
+        Self::VolatileRandom,
+        Self::VolatileTtl,
+    ];
+    const NAMES: [&'static str; 10] = [
+        "noeviction",
+        "allkeys-hybrid",
+        "volatile-hybrid",
+        "allkeys-lru",
+        "volatile-lru",
+        "allkeys-lfu",
+        "volatile-lfu",
+        "allkeys-random",
+        "volatile-random",
+        "volatile-ttl",
+    ];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// What the tiers do with reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TierMode {
+    /// A plain cache.
+    Off,
+    /// Misses are filled from upstream, writes go there first.
+    NearCache,
+}
+
+impl TierMode {
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::NearCache => "near-cache",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(pairs: &[(&str, &str)]) -> String {
+        Config::default().set_many(pairs).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn several_settings_change_together_or_not_at_all() {
+        let config = Config::default();
+        let changed = config
+            .set_many(&[("TIMEOUT", "5"), ("maxmemory", "1kb")])
+            .unwrap();
+        assert_eq!(changed.network.idle_timeout, Duration::from_secs(5));
+        assert_eq!(changed.memory.maxmemory_bytes, Some(1024));
+        assert!(config.set_many(&[("timeout", "5"), ("maxmemory", "x")]).is_err());
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn errors_are_those_of_redis() {
+        let failed = |name: &str, reason: &str| {
+            format!("CONFIG SET failed (possibly related to argument '{name}') - {reason}")
+        };
+        assert_eq!(
+            error(&[("timeout", "x"), ("foo", "1")]),
+            "Unknown option or number of arguments for CONFIG SET - 'foo'"
+        );
+        assert_eq!(
+            error(&[("port", "7000"), ("foo", "1")]),
+            failed("port", "can't set immutable config")
+        );
+        assert_eq!(
+            error(&[("daemonize", "yes")]),
+            failed("daemonize", "can't set immutable config")
+        );
+        assert_eq!(
+            error(&[("dir", "/tmp/x")]),
+            failed("dir", "can't set protected config")
+        );
+        assert_eq!(
+            error(&[("timeout", "x"), ("timeout", "2")]),
+            failed("timeout", "duplicate parameter")
+        );
+        assert_eq!(
+            error(&[("timeout", "x")]),
+            failed("timeout", "argument couldn't be parsed into an integer")
+        );
+        assert_eq!(
+            error(&[("timeout", "-1")]),
+            failed("timeout", "argument must be between 0 and 2147483647 inclusive")
+        );
+        assert_eq!(
+            error(&[("maxmemory", "1"), ("maxmemory-clients", "200%")]),
+            failed(
+                "maxmemory-clients",
+                "percentage argument must be less or equal to 100"
+            )
+        );
+        assert_eq!(
+            error(&[("proto-max-bulk-len", "100")]),
+            failed(
+                "proto-max-bulk-len",
+                "argument must be between 1048576 and 9223372036854775807 inclusive"
+            )
+        );
+    }
+
+    #[test]
+    fn what_would_change_behaviour_is_refused() {
+        for (name, value) in [
+            ("appendonly", "yes"),
+            ("save", "60 1"),
+            ("notify-keyspace-events", "KEA"),
+            ("masterauth", "secret"),
+            ("min-slaves-to-write", "1"),
+            ("activedefrag", "yes"),
+        ] {
+            assert!(
+                error(&[(name, value)]).contains("Forebay")
+                    || error(&[(name, value)]).contains("not built yet")
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_can_be_read_can_be_set() {
+        let config = Config::default();
+        for setting in options::all() {
+            let value = setting.get(&config);
+            assert_eq!(
+                config.set_many(&[(setting.name, &value)]).as_ref(),
+                Ok(&config),
+                "{}",
+                setting.name
+            );
+        }
+    }
+
+    #[test]
+    fn names_stand_at_the_index_of_their_variant() {
+        assert!(
+            LogLevel::ALL
+                .into_iter()
+                .enumerate()
+                .all(|(i, level)| level as usize == i)
+        );
+        assert!(
+            DebugAccess::ALL
+                .into_iter()
+                .enumerate()
+                .all(|(i, access)| access as usize == i)
+        );
+        assert!(
+            EvictionPolicy::ALL
+                .into_iter()
+                .enumerate()
+                .all(|(i, policy)| policy as usize == i)
+        );
+        assert!(
+            Preset::ALL
+                .into_iter()
+                .enumerate()
+                .all(|(i, preset)| preset as usize == i)
+        );
+        assert_eq!(EvictionPolicy::VolatileTtl.name(), "volatile-ttl");
+    }
+}

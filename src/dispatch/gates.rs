@@ -1,0 +1,123 @@
+//! What a request has to pass before it runs, and what is noted of it.
+
+use super::Turn;
+use crate::commands::error::Error;
+use crate::commands::index::Entry;
+use crate::commands::spec::{ADMIN, FAST, GROWS, NO_AUTH, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE};
+use crate::resp::{Reply, Request};
+use crate::session::Session;
+use crate::worker::Worker;
+
+/// A request that was refused before it ran.
+pub struct Refusal {
+    /// The command, if there is one of that name.
+    pub entry: Option<&'static Entry>,
+    /// Why.
+    pub error: Error,
+}
+
+impl Refusal {
+    /// Writes the error and counts it.
+    #[cold]
+    pub fn reply(self, session: &Session, worker: &Worker, out: &mut Vec<u8>) {
+        reply_error(&self.error, session, worker, out);
+        if let Some(entry) = self.entry {
+            worker.counters.rejected(entry.id);
+        }
+    }
+}
+
+/// All gates, in Redis's order: arity, login, memory.
+#[inline]
+pub fn pass(
+    entry: &'static Entry,
+    request: Request<'_>,
+    session: &Session,
+    worker: &Worker,
+    turn: &Turn,
+) -> Result {
+    let command = entry.command;
+    if !command.accepts(request.len()) {
+        return Err(Error::Arity(entry.full_name.clone()));
+    }
+    if !session.authenticated && !command.flags.contains(NO_AUTH) {
+        return Err(Error::AuthRequired);
+    }
+    if command.flags.contains(GROWS) && worker.services.store.is_over_budget() {
+        make_room(entry, request, worker, turn)?;
+    }
+    Ok(())
+}
+
+/// Evicts for a command that grows the data. With an upstream that command is forwarded and grows nothing here.
+#[cold]
+fn make_room(entry: &Entry, request: Request<'_>, worker: &Worker, turn: &Turn) -> Result {
+    if worker.tiers.is_some() {
+        return Ok(());
+    }
+    let store = &worker.services.store;
+    let first_key = entry.command.key_positions(request.len()).next();
+    let hash = store.hash(first_key.map_or(b"", |(at, _)| request.arg(at)));
+    if store.make_room(hash, turn.now_ms) { Ok(()) } else { Err(Error::OutOfMemory) }
+}
+
+/// Whether CLIENT PAUSE holds the command back.
+#[inline]
+pub fn is_paused(entry: &Entry, worker: &Worker, turn: &Turn) -> bool {
+    worker.services.pause.holds(entry.command.flags.contains(WRITE), turn.now_ms) && is_pausable(entry)
+}
+
+/// CLIENT commands pass a pause, so that it can be ended.
+fn is_pausable(entry: &Entry) -> bool {
+    !entry.command.flags.intersects(NO_AUTH) && !entry.full_name.starts_with("client|")
+}
+
+/// Waits while CLIENT PAUSE holds the command back; counts the client as blocked meanwhile.
+pub async fn wait_out_pause(entry: Option<&'static Entry>, worker: &Worker) {
+    let services = &worker.services;
+    let Some(entry) = entry.filter(|entry| is_pausable(entry)) else { return };
+    let writes = entry.command.flags.contains(WRITE);
+    if services.pause.holds(writes, services.clock.unix_ms()) {
+        let _blocked = services.clients.count_blocked();
+        services.pause.wait(writes, || services.clock.unix_ms()).await;
+    }
+}
+
+/// Shows a request to MONITOR clients, unless it is for operators or names passwords.
+#[cold]
+pub fn show_to_monitors(entry: &Entry, request: Request<'_>, session: &Session, worker: &Worker) {
+    if entry.command.flags.intersects(ADMIN.or(SKIP_MONITOR)) {
+        return;
+    }
+    let services = &worker.services;
+    let output_max = services.config.load().network.output_limits.pubsub.hard_bytes as usize;
+    let now_us = services.clock.unix_us();
+    services.monitors.show(request, session.db, &session.client.peer, now_us, output_max);
+}
+
+/// Notes a slow request in the slow log and among the latency spikes.
+#[cold]
+pub fn note_slowness(
+    entry: &Entry,
+    request: Request<'_>,
+    nanoseconds: u64,
+    session: &Session,
+    worker: &Worker,
+    turn: &Turn,
+) {
+    let services = &worker.services;
+    let at_s = turn.now_ms / 1000;
+    if services.slowlog.is_slow(nanoseconds) && !entry.command.flags.contains(SKIP_SLOWLOG) {
+        services.slowlog.add(request, nanoseconds, at_s, &session.client.peer, session.client.name());
+    }
+    let event = if entry.command.flags.contains(FAST) { "fast-command" } else { "command" };
+    services.latency.note(event, nanoseconds, at_s);
+}
+
+/// Writes an error reply and counts it by its first word.
+#[cold]
+pub fn reply_error(error: &Error, session: &Session, worker: &Worker, out: &mut Vec<u8>) {
+    let text = error.to_string();
+    worker.services.counters.error(text.split(' ').next().unwrap_or_default());
+    Reply::new(out, session.protocol).error(text);
+}

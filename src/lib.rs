@@ -1,0 +1,25 @@
+#![doc = include_str!("../ARCHITECTURE.md")]
+
+pub mod server;
+
+pub mod net;
+
+pub mod dispatch;
+
+pub mod commands;
+pub mod resp;
+pub mod values;
+
+pub mod store;
+
+pub mod tiers;
+
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod limits;
+pub mod pause;
+pub mod services;
+pub mod session;
+pub mod stats;
+pub mod worker;

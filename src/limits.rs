@@ -1,0 +1,83 @@
+//! Bounds that are not settings, each with its reason.
+
+/// The longest word of a request unless `proto-max-bulk-len` says otherwise, as in Redis; also the longest
+/// string that an upstream may send.
+pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// The most words in one request: Redis's, the largest `int`. Announcing words costs nothing, and the
+/// limit of the query buffer bounds how many can be sent.
+pub const REQUEST_ARGS_MAX: usize = i32::MAX as usize;
+
+/// The longest inline request, and the longest line that announces a count or a length, as in Redis.
+pub const INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// The most words in a request of a client that has not authenticated, as in Redis.
+pub const UNAUTHENTICATED_ARGS_MAX: usize = 10;
+
+/// The longest word in a request of a client that has not authenticated, as in Redis.
+pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
+
+/// The most that a decoder or scanner advises to reserve for a value of which fewer bytes have come: an
+/// announced length alone must not cost memory.
+pub const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Places of words for which a decoder keeps memory between requests, 16 bytes each: an idle connection
+/// must stay small.
+pub const DECODER_WORDS_KEPT_MAX: usize = 64;
+
+/// Memory for unquoted words that a decoder keeps after an inline request.
+pub const DECODER_INLINE_BYTES_KEPT_MAX: usize = 256;
+
+/// Texts of floats from this length on are refused, as in Redis: an exact conversion is quadratic.
+pub const FLOAT_TEXT_BYTES_MAX: usize = 5 * 1024;
+
+/// How deep aggregates of an upstream's reply may nest; `COMMAND DOCS`, the deepest known, needs 8 or so.
+pub const FRAME_DEPTH_MAX: usize = 32;
+
+/// The most elements in one reply of an upstream, all levels together: `KEYS *` of a large server passes.
+pub const FRAME_ELEMENTS_MAX: usize = 1 << 26;
+
+/// The longest line of an upstream's reply: statuses, errors and numbers.
+pub const FRAME_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// The store has `1 << SHARD_BITS` shards: many, so that locks are short, contention is rare, and a table that
+/// grows does so for a thousandth of the entries.
+pub const SHARD_BITS: u32 = 10;
+
+/// Buckets of eight entries that one eviction looks at, at most: where only entries with a deadline may go and
+/// few have one, a longer search would make the writer wait.
+pub const EVICTION_BUCKETS_MAX: usize = 32;
+
+/// Entries that one request evicts at most. More than one, so that the budget is reached again after a large
+/// value; bounded, so that the request does not wait long.
+pub const EVICTIONS_PER_REQUEST_MAX: usize = 64;
+
+/// Buckets of eight entries that a sweep reads while it holds a shard's lock: some 50 µs.
+pub const SWEEP_BUCKETS_PER_SLICE: usize = 64;
+
+/// First words of error replies that statistics tell apart: forwarded errors may begin with anything.
+pub const ERROR_KINDS_MAX: usize = 128;
+
+/// Room of a connection's buffers when it begins to read or write, as Redis has it. Idle connections have none.
+pub const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Buffers that a worker keeps for the next connections that need one.
+pub const POOLED_BUFFERS_MAX: usize = 64;
+
+/// A pooled buffer that a large request or reply has grown beyond this is freed instead.
+pub const POOLED_BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Replies that a client has not read, beyond which no more of its requests are executed until it reads.
+pub const OUTPUT_PAUSE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Requests that one connection executes before others of its worker get a turn.
+pub const REQUESTS_PER_TURN: usize = 1024;
+
+/// After a protocol error the error is sent and input is discarded, so that the client can read it: at most so
+/// many bytes and milliseconds.
+pub const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// See [`LINGER_BYTES_MAX`].
+pub const LINGER_MS_MAX: u64 = 2_000;
+
+/// Accepted sockets that a worker has not taken over yet.
+pub const HANDOVER_QUEUE: usize = 4096;

@@ -1,0 +1,149 @@
+//! Accepts connections and hands each to a worker.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::stream::Accepted;
+use crate::config::{BindAddress, Config};
+use crate::server::WorkerHandle;
+use crate::services::Services;
+
+/// How long the acceptor rests when the process has no file descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// The sockets that clients connect to.
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// Opens TCP sockets on `port` of all `addresses`. An address that is marked as optional may be missing.
+pub fn open_tcp(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match open_one(address, port, backlog) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if address.is_optional() => {
+                tracing::info!(address = address.host(), %error, "not listening on an optional address");
+            }
+            Err(error) => {
+                let text = format!("can't listen on {}:{port}: {error}", address.host());
+                return Err(io::Error::new(error.kind(), text));
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+fn open_one(address: &BindAddress, port: u16, backlog: u32) -> io::Result<std::net::TcpListener> {
+    let resolved: SocketAddr = (address.host(), port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address"))?;
+    let socket = Socket::new(Domain::for_address(resolved), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if resolved.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&resolved.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Opens a Unix socket at `path`, which replaces a socket file that nobody listens on any more.
+pub fn open_unix(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
+    let in_use = std::os::unix::net::UnixStream::connect(path).is_ok();
+    if in_use {
+        let text = format!("{} is in use by another process", path.display());
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(listener)
+}
+
+/// Accepts connections for ever, each for the worker with the fewest.
+pub async fn accept(listener: Listener, workers: Arc<[WorkerHandle]>, services: Arc<Services>) {
+    loop {
+        let accepted = match &listener {
+            Listener::Tcp(listener) => listener.accept().await.and_then(|(socket, _)| socket.into_std()).map(Accepted::Tcp),
+            Listener::Unix(listener) => listener.accept().await.and_then(|(socket, _)| socket.into_std()).map(Accepted::Unix),
+        };
+        match accepted {
+            Ok(socket) => welcome(socket, &workers, &services),
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Registers a client and hands its socket over, or tells it why not.
+fn welcome(socket: Accepted, workers: &[WorkerHandle], services: &Services) {
+    let config = services.config.load();
+    let unix_path = config.network.unixsocket.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+    // A client that is gone already has no address.
+    let Ok(ends) = socket.endpoints(&unix_path) else { return };
+    if !ends.is_local && is_protected(&config) {
+        refuse(&socket, PROTECTED);
+        return;
+    }
+    if let Accepted::Tcp(tcp) = &socket {
+        tune(tcp, &config);
+    }
+    let clients_max = config.network.clients_max as usize;
+    let Some(client) = services.clients.connect(ends, clients_max, services.clock.unix_ms()) else {
+        refuse(&socket, "ERR max number of clients reached");
+        return;
+    };
+    let worker = workers.iter().min_by_key(|worker| worker.load()).expect("there is a worker");
+    let id = client.id;
+    if !worker.hand_over(socket, client) {
+        services.clients.disconnect(id);
+    }
+}
+
+const PROTECTED: &str = "DENIED Forebay is running in protected mode because protected mode is enabled and no \
+password is set for the default user. In this mode connections are only accepted from the loopback interface. \
+If you want to connect from external computers, set a password with CONFIG SET requirepass, or switch protected \
+mode off with CONFIG SET protected-mode no from this host, if the network that the server is reachable from is \
+trusted.";
+
+fn is_protected(config: &Config) -> bool {
+    config.network.protected_mode && config.network.requirepass.is_none()
+}
+
+/// Writes one error, as far as the socket takes it at once, and closes.
+fn refuse(socket: &Accepted, error: &str) {
+    let text = format!("-{error}\r\n");
+    // A client that does not take it learns of the refusal by the closed connection.
+    let _ = rustix::io::write(socket, text.as_bytes());
+}
+
+fn tune(socket: &std::net::TcpStream, config: &Config) {
+    let socket = SockRef::from(socket);
+    // A socket that refuses an option still works.
+    let _ = socket.set_tcp_nodelay(true);
+    let interval = config.network.tcp_keepalive;
+    if !interval.is_zero() {
+        let probes = TcpKeepalive::new().with_time(interval).with_interval((interval / 3).max(Duration::from_secs(1)));
+        let _ = socket.set_tcp_keepalive(&probes.with_retries(3));
+    }
+}

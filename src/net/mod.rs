@@ -1,0 +1,5 @@
+//! Sockets: accepting them, and moving bytes between them and dispatch.
+
+pub mod connection;
+pub mod listener;
+pub mod stream;

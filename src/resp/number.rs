@@ -1,0 +1,193 @@
+//! Integers and doubles as text, by the rules of Redis.
+
+use std::io::Write as _;
+
+use super::float::{FloatText, FloatValue, Format, Rounded};
+
+/// Reads a signed integer as Redis's `string2ll` does: decimal digits, a `-` but no `+` before them,
+/// no leading zeros, no spaces, no `-0`, the whole range of 64 bits.
+pub fn parse_i64(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let magnitude = parse_u64(digits)?;
+    if negative && magnitude > 0 {
+        0_i64.checked_sub_unsigned(magnitude)
+    } else if negative {
+        None
+    } else {
+        i64::try_from(magnitude).ok()
+    }
+}
+
+/// Reads an unsigned integer: decimal digits without sign, leading zeros or spaces, the whole range.
+pub fn parse_u64(text: &[u8]) -> Option<u64> {
+    let (&first, rest) = text.split_first()?;
+    if first == b'0' && !rest.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// Appends `value` in decimal.
+pub fn push_i64(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Reads a double as Redis does: what C's `strtod` takes, hexadecimal numbers and infinities
+/// included, but no NaN, no spaces, and nothing that overflows or is rounded to zero.
+pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    let FloatText { negative, value } = FloatText::parse(text)?;
+    let magnitude = match value {
+        FloatValue::Infinite => f64::INFINITY,
+        FloatValue::Number(digits) if digits.hexadecimal => binary_to_f64(digits.round_to(&DOUBLE)?),
+        FloatValue::Number(digits) => {
+            let magnitude = str::from_utf8(text)
+                .expect("only ASCII is parsed")
+                .parse::<f64>()
+                .ok()?
+                .abs();
+            if magnitude.is_infinite() || magnitude == 0.0 && !digits.is_zero() {
+                return None;
+            }
+            magnitude
+        }
+    };
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// IEEE 754's format of 64 bits.
+const DOUBLE: Format = Format {
+    precision: 53,
+    exponent_min: -1_074,
+    exponent_end: 1_024,
+};
+
+/// Exact, as `rounded` is a number of this format.
+fn binary_to_f64(Rounded { mantissa, exponent }: Rounded) -> f64 {
+    const MANTISSA_BITS: i32 = 52;
+    const BIAS: i32 = 1_023;
+    let power_of_two = if exponent > -BIAS {
+        f64::from_bits(((exponent + BIAS) as u64) << MANTISSA_BITS)
+    } else {
+        f64::from_bits(1 << (exponent + BIAS - 1 + MANTISSA_BITS))
+    };
+    mantissa as f64 * power_of_two
+}
+
+/// A double as text, without an allocation.
+pub struct F64Text {
+    bytes: [u8; Self::BYTES_MAX],
+    len: usize,
+}
+
+impl F64Text {
+    /// A sign, 17 digits with their point, and an exponent of five characters.
+    const BYTES_MAX: usize = 24;
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn new() -> Self {
+        Self {
+            bytes: [0; Self::BYTES_MAX],
+            len: 0,
+        }
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        self.bytes[self.len..self.len + text.len()].copy_from_slice(text);
+        self.len += text.len();
+    }
+}
+
+/// Writes a double as Redis 7.0 does, C's `%.17g`: up to 17 digits, which tell any two doubles apart, an
+/// exponent below 1e-4 and from 1e17 on; `inf`, `-inf` and `nan`.
+pub fn format_f64(value: f64) -> F64Text {
+    let mut text = F64Text::new();
+    if value.is_nan() {
+        text.push(b"nan");
+        return text;
+    }
+    if value.is_sign_negative() {
+        text.push(b"-");
+    }
+    if value.is_infinite() {
+        text.push(b"inf");
+    } else {
+        push_digits(&mut text, value.abs());
+    }
+    text
+}
+
+/// Significant digits that `%.17g` prints.
+const SIGNIFICANT_DIGITS: i32 = 17;
+
+/// Appends a finite number that is not negative.
+fn push_digits(text: &mut F64Text, magnitude: f64) {
+    let mut scientific = [0; F64Text::BYTES_MAX];
+    let mut unwritten = &mut scientific[..];
+    write!(unwritten, "{magnitude:.*e}", SIGNIFICANT_DIGITS as usize - 1).expect("it fits");
+    let unwritten_bytes = unwritten.len();
+    let written = &scientific[..F64Text::BYTES_MAX - unwritten_bytes];
+
+    let mark = written
+        .iter()
+        .position(|&byte| byte == b'e')
+        .expect("it is scientific");
+    let exponent = parse_i64(&written[mark + 1..]).expect("a small number") as i32;
+    // The digits without the point behind the first, and without zeros at the end.
+    let mut digits = [0; SIGNIFICANT_DIGITS as usize];
+    digits[0] = written[0];
+    digits[1..].copy_from_slice(&written[2..mark]);
+    let zeros = digits[1..]
+        .iter()
+        .rev()
+        .take_while(|&&digit| digit == b'0')
+        .count();
+    lay_out(text, &digits[..digits.len() - zeros], exponent);
+}
+
+/// Appends the number that has `digits`, the first of them at ten to the `exponent`.
+fn lay_out(text: &mut F64Text, digits: &[u8], exponent: i32) {
+    if !(-4..SIGNIFICANT_DIGITS).contains(&exponent) {
+        push_with_point(text, digits, 1);
+        text.push(if exponent < 0 { b"e-" } else { b"e+" });
+        let magnitude = exponent.unsigned_abs();
+        if magnitude < 10 {
+            text.push(b"0");
+        }
+        text.push(itoa::Buffer::new().format(magnitude).as_bytes());
+    } else if exponent < 0 {
+        text.push(b"0.");
+        text.push(&b"000"[..exponent.unsigned_abs() as usize - 1]);
+        text.push(digits);
+    } else {
+        push_with_point(text, digits, exponent as usize + 1);
+    }
+}
+
+/// Appends `digits` with `integer_digits` in front of the point, filled up with zeros if they are fewer.
+fn push_with_point(text: &mut F64Text, digits: &[u8], integer_digits: usize) {
+    match digits.split_at_checked(integer_digits) {
+        Some((integer, [])) => text.push(integer),
+        Some((integer, fraction)) => {
+            text.push(integer);
+            text.push(b".");
+            text.push(fraction);
+        }
+        None => {
+            text.push(digits);
+            text.push(&b"0000000000000000"[..integer_digits - digits.len()]);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What commands may ask of the server, beyond entries and their own session.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::clients::Clients;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::pause::Pause;
+use crate::stats::counters::Counters;
+use crate::stats::latency::LatencyMonitor;
+use crate::stats::monitor::Monitors;
+use crate::stats::slowlog::Slowlog;
+use crate::store::Store;
+use crate::store::eviction::{Tuning, by_name};
+
+/// Writes INFO sections that belong to parts which commands do not know: lines `name:value` under `# Title`.
+pub type InfoSections = Box<dyn Fn(&mut Vec<(&'static str, String)>) + Send + Sync>;
+
+/// Everything that lives as long as the server and is shared by its threads.
+pub struct Services {
+    /// All entries.
+    pub store: Store,
+    /// The settings in force. Change them with [`Services::configure`].
+    pub config: ArcSwap<Config>,
+    /// The file that the settings came from, for CONFIG REWRITE.
+    pub config_file: Option<PathBuf>,
+    /// The clocks.
+    pub clock: Clock,
+    /// All connections.
+    pub clients: Clients,
+    /// Counters of requests.
+    pub counters: Counters,
+    /// The slow log.
+    pub slowlog: Slowlog,
+    /// Latency spikes.
+    pub latency: LatencyMonitor,
+    /// Clients that watch all requests.
+    pub monitors: Monitors,
+    /// CLIENT PAUSE.
+    pub pause: Pause,
+    /// Asks the server to shut down.
+    pub shutdown: Notify,
+    /// INFO sections of the tiers.
+    pub tier_sections: OnceLock<InfoSections>,
+    /// A random name of this run of the server: 40 hexadecimal digits.
+    pub run_id: String,
+    /// When the server started, in Unix milliseconds.
+    pub started_at_ms: u64,
+    /// The port that clients connect to; differs from the setting where that was changed or 0.
+    pub tcp_port: u16,
+}
+
+impl Services {
+    /// Services for a server with these settings.
+    pub fn new(config: Config, config_file: Option<PathBuf>) -> Self {
+        let clock = Clock::new();
+        let services = Self {
+            store: Store::new(config.general.databases),
+            config_file,
+            clients: Clients::default(),
+            counters: Counters::default(),
+            slowlog: Slowlog::default(),
+            latency: LatencyMonitor::default(),
+            monitors: Monitors::default(),
+            pause: Pause::default(),
+            shutdown: Notify::new(),
+            tier_sections: OnceLock::new(),
+            run_id: random_hex_40(),
+            started_at_ms: clock.unix_ms(),
+            tcp_port: config.network.port,
+            clock,
+            config: ArcSwap::from_pointee(config.clone()),
+        };
+        services.configure(config);
+        services
+    }
+
+    /// Puts other settings in force.
+    pub fn configure(&self, config: Config) {
+        let memory = &config.memory;
+        let policy = by_name(memory.policy.name()).expect("the configuration names policies that exist");
+        let tuning = Tuning {
+            lfu_log_factor: memory.lfu_log_factor,
+            lfu_decay_minutes: (memory.lfu_decay.as_secs() / 60) as u32,
+        };
+        self.store.configure(memory.maxmemory_bytes.unwrap_or(0), policy, memory.samples, tuning);
+        let statistics = &config.statistics;
+        self.slowlog.configure(statistics.slowlog_threshold, statistics.slowlog_len_max);
+        self.latency.configure(statistics.latency_threshold);
+        self.counters.set_latency_tracking(statistics.latency_tracking);
+        self.config.store(std::sync::Arc::new(config));
+    }
+}
+
+fn random_hex_40() -> String {
+    let random = ahash::RandomState::new();
+    (0u8..5).map(|part| format!("{:08x}", random.hash_one(part) as u32)).collect()
+}

@@ -1,0 +1,395 @@
+//! The store: all databases, in shards that lock for the length of one visit.
+//!
+//! A request hashes its key once; the top bits choose the shard, the rest the place in its table. Nothing here
+//! reads a clock or knows a protocol.
+
+mod absent;
+mod entry;
+pub mod eviction;
+mod expiry;
+mod hash;
+mod key;
+mod memory;
+mod random;
+mod scan;
+mod shard;
+mod sweep;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+
+pub use absent::Approach;
+pub use entry::{DEADLINE_MAX_MS, Entry, EntryRef, size_class};
+use eviction::{POLICIES, Policy, Tuning};
+pub use hash::KeyHash;
+use hash::KeyHasher;
+pub use key::Key;
+use memory::Budget;
+pub use scan::Cursor;
+use shard::Keyspace;
+pub use shard::Shard;
+pub use sweep::Swept;
+
+use crate::limits::{EVICTIONS_PER_REQUEST_MAX, SHARD_BITS};
+
+/// What a visit to the store is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit {
+    /// Unix milliseconds.
+    pub now_ms: u64,
+    /// The database.
+    pub db: usize,
+    /// Whether reads count for eviction (not with CLIENT NO-TOUCH).
+    pub touch: bool,
+}
+
+/// How a fetch from upstream ended, for those who waited for it.
+#[derive(Debug, Clone)]
+pub enum Landing {
+    /// The value is in the store.
+    Resident,
+    /// Upstream has no such key.
+    Missing,
+    /// There is a value, but it was not kept: ask upstream yourself.
+    NotKept,
+    /// The fetch failed; the text is for the client.
+    Failed(Arc<str>),
+}
+
+/// What shards count, since the start or the last reset.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Totals {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Entries removed because their deadline had passed.
+    pub expired: u64,
+    /// Entries removed because memory was short.
+    pub evicted: u64,
+    /// Changes of entries asked for by clients.
+    pub changes: u64,
+}
+
+/// The size of one database.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseSize {
+    /// Entries, the dead that nobody met yet included.
+    pub entries: usize,
+    /// Entries with a deadline.
+    pub volatile: usize,
+}
+
+/// What all shards share. Changes take effect with the next visit.
+pub struct Settings {
+    hasher: KeyHasher,
+    budget: Budget,
+    databases: usize,
+    policy: AtomicUsize,
+    samples: AtomicUsize,
+    lfu_log_factor: AtomicU32,
+    lfu_decay_minutes: AtomicU32,
+    generation: AtomicU8,
+    sweeps: AtomicBool,
+}
+
+impl Settings {
+    #[inline]
+    fn policy(&self) -> &'static dyn Policy {
+        POLICIES[self.policy.load(Relaxed)]
+    }
+
+    #[inline]
+    fn tuning(&self) -> Tuning {
+        Tuning {
+            lfu_log_factor: self.lfu_log_factor.load(Relaxed),
+            lfu_decay_minutes: self.lfu_decay_minutes.load(Relaxed),
+        }
+    }
+
+    #[inline]
+    fn generation(&self) -> u8 {
+        self.generation.load(Relaxed)
+    }
+}
+
+/// All entries of the server.
+pub struct Store {
+    shards: Box<[CachePadded<Mutex<Shard>>]>,
+    settings: Arc<Settings>,
+    /// The shard that evicts when the one that is written to has nothing to give.
+    evict_next: AtomicUsize,
+}
+
+/// Shards locked together, in index order. Made for one command; O(keys).
+pub struct LockedShards<'s> {
+    guards: smallvec::SmallVec<[(u32, MutexGuard<'s, Shard>); 4]>,
+}
+
+impl LockedShards<'_> {
+    /// The locked shard of a key with this hash.
+    pub fn of(&mut self, hash: KeyHash) -> &mut Shard {
+        let found = self.guards.binary_search_by_key(&hash.shard, |(index, _)| *index);
+        &mut self.guards[found.expect("all shards of the command's keys are locked")].1
+    }
+}
+
+impl Store {
+    /// An empty store with this many databases.
+    pub fn new(databases: usize) -> Self {
+        let settings = Arc::new(Settings {
+            hasher: KeyHasher::new(SHARD_BITS),
+            budget: Budget::new(0),
+            databases,
+            policy: AtomicUsize::new(0),
+            samples: AtomicUsize::new(5),
+            lfu_log_factor: AtomicU32::new(10),
+            lfu_decay_minutes: AtomicU32::new(1),
+            generation: AtomicU8::new(0),
+            sweeps: AtomicBool::new(true),
+        });
+        let shard = |seed| CachePadded::new(Mutex::new(Shard::new(Arc::clone(&settings), seed)));
+        let shards = (1..=1u64 << SHARD_BITS).map(shard).collect();
+        Self { shards, settings, evict_next: AtomicUsize::new(0) }
+    }
+
+    /// How many databases there are.
+    pub fn databases(&self) -> usize {
+        self.settings.databases
+    }
+
+    /// Changes `maxmemory` (0: no limit), its policy (an index in [`POLICIES`]) and the policy's knobs.
+    pub fn configure(&self, maxmemory_bytes: u64, policy: usize, samples: usize, tuning: Tuning) {
+        self.settings.budget.set_limit(maxmemory_bytes);
+        self.settings.policy.store(policy, Relaxed);
+        self.settings.samples.store(samples, Relaxed);
+        self.settings.lfu_log_factor.store(tuning.lfu_log_factor, Relaxed);
+        self.settings.lfu_decay_minutes.store(tuning.lfu_decay_minutes, Relaxed);
+    }
+
+    /// The policy in force and its knobs.
+    pub fn policy(&self) -> (&'static dyn Policy, Tuning) {
+        (self.settings.policy(), self.settings.tuning())
+    }
+
+    /// Whether the sweep for dead entries runs (DEBUG SET-ACTIVE-EXPIRE, CLIENT PAUSE).
+    pub fn set_sweeping(&self, on: bool) {
+        self.settings.sweeps.store(on, Relaxed);
+    }
+
+    /// Hashes a key; once per request.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> KeyHash {
+        self.settings.hasher.hash(key)
+    }
+
+    /// Locks the shard of one key.
+    #[inline]
+    pub fn lock(&self, hash: KeyHash) -> MutexGuard<'_, Shard> {
+        self.shards[hash.shard as usize].lock()
+    }
+
+    /// Locks the shards of several keys, each once, in index order.
+    pub fn lock_all_of(&self, hashes: &[KeyHash]) -> LockedShards<'_> {
+        let mut indices: smallvec::SmallVec<[u32; 16]> = hashes.iter().map(|hash| hash.shard).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        let guards = indices.iter().map(|&index| (index, self.shards[index as usize].lock())).collect();
+        LockedShards { guards }
+    }
+
+    /// Evicts until the budget is kept, a bounded number of entries. Returns false when nothing may be evicted
+    /// and the budget is still exceeded. Half of the victims come from the shard that is about to be written,
+    /// the other half from all shards in turn, so that shards with larger entries don't suffer for them.
+    pub fn make_room(&self, hash: KeyHash, now_ms: u64) -> bool {
+        if !self.settings.budget.is_over() {
+            return true;
+        }
+        if !self.settings.policy().evicts() {
+            return false;
+        }
+        let mut progress = false;
+        for attempt in 0..EVICTIONS_PER_REQUEST_MAX {
+            let home = attempt % 2 == 0;
+            progress |= self.evict_one(home.then_some(hash.shard as usize), now_ms);
+            if !self.settings.budget.is_over() {
+                return true;
+            }
+        }
+        progress || self.evict_anywhere(now_ms)
+    }
+
+    /// Whether more memory is used than `maxmemory` allows.
+    #[inline]
+    pub fn is_over_budget(&self) -> bool {
+        self.settings.budget.is_over()
+    }
+
+    /// `maxmemory`; 0 means no limit.
+    pub fn limit_bytes(&self) -> u64 {
+        self.settings.budget.limit_bytes()
+    }
+
+    /// Entries of one database. O(shards).
+    pub fn size(&self, db: usize) -> DatabaseSize {
+        let mut size = DatabaseSize::default();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            if let Some(keyspace) = shard.keyspace(db) {
+                size.entries += keyspace.table.len();
+                size.volatile += keyspace.volatile;
+            }
+        }
+        size
+    }
+
+    /// Counters and bytes of all shards. O(shards).
+    pub fn totals(&self) -> (Totals, u64) {
+        let mut sum = Totals::default();
+        let mut bytes = 0;
+        for shard in &self.shards {
+            let shard = shard.lock();
+            bytes += shard.used_bytes();
+            sum.hits += shard.totals.hits;
+            sum.misses += shard.totals.misses;
+            sum.expired += shard.totals.expired;
+            sum.evicted += shard.totals.evicted;
+            sum.changes += shard.totals.changes;
+        }
+        (sum, bytes.max(0) as u64)
+    }
+
+    /// Sets the counters to zero, but for the changes, which CONFIG RESETSTAT keeps.
+    pub fn reset_totals(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.totals = Totals { changes: shard.totals.changes, ..Totals::default() };
+        }
+    }
+
+    /// Empties one database, shard by shard. What it held is for the caller to drop, in its own time.
+    pub fn flush(&self, db: usize) -> Flushed {
+        let taken = |shard: &CachePadded<Mutex<Shard>>| {
+            let mut shard = shard.lock();
+            if let Some(absent) = shard.known_absent() {
+                absent.overtake_all();
+            }
+            let taken = shard.take_all(db);
+            shard.totals.changes += taken.as_ref().map_or(0, |keyspace| keyspace.table.len() as u64);
+            taken
+        };
+        Flushed(self.shards.iter().filter_map(taken).collect())
+    }
+
+    /// Exchanges two databases at once: all shards are locked.
+    pub fn swap(&self, a: usize, b: usize) {
+        let mut guards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
+        for shard in &mut guards {
+            shard.swap(a, b);
+        }
+    }
+
+    /// Stores what upstream answered for a key whose fetch has this ticket, unless the fetch was overtaken; those
+    /// who waited learn how it ended. `negative_ttl_ms` is how long a missing key is remembered as such.
+    pub fn land(&self, key: &[u8], ticket: u64, fetched: Fetched<'_>, visit: Visit) -> Landing {
+        let hash = self.hash(key);
+        let mut shard = self.lock(hash);
+        let (keep, waiters) = shard.absent().land(visit.db, key, ticket);
+        let landing = match fetched {
+            Fetched::Value { value, deadline_ms } if keep => {
+                Key::find(&mut shard, key, hash, visit).set(value, deadline_ms);
+                Landing::Resident
+            }
+            Fetched::Missing { until_ms } if keep => {
+                if until_ms > visit.now_ms {
+                    shard.absent().remember_missing(visit.db, key, visit.now_ms, until_ms);
+                }
+                Landing::Missing
+            }
+            Fetched::Failed(error) => Landing::Failed(error),
+            Fetched::Value { .. } | Fetched::Missing { .. } | Fetched::NotKept => Landing::NotKept,
+        };
+        drop(shard);
+        for waiter in waiters {
+            // A waiter that went away needs no answer.
+            let _ = waiter.send(landing.clone());
+        }
+        landing
+    }
+
+    /// Somebody wrote `key`: no database keeps a copy, and no fetch that is under way may leave one.
+    pub fn invalidate(&self, key: &[u8]) -> bool {
+        let hash = self.hash(key);
+        let mut shard = self.lock(hash);
+        if let Some(absent) = shard.known_absent() {
+            absent.overtake(key);
+        }
+        let mut removed = false;
+        for db in 0..self.settings.databases {
+            if let Some(position) = shard.find(db, hash, key) {
+                drop(shard.remove(db, position));
+                removed = true;
+            }
+        }
+        removed
+    }
+
+    /// Everything may have been written: all copies go, and fetches under way leave none.
+    pub fn invalidate_all(&self) -> Vec<Flushed> {
+        (0..self.settings.databases).map(|db| self.flush(db)).collect()
+    }
+
+    /// Begins a new generation: entries of earlier ones are fetched again when they are read.
+    pub fn begin_generation(&self) {
+        self.settings.generation.fetch_add(1, Relaxed);
+    }
+
+    fn evict_one(&self, home: Option<usize>, now_ms: u64) -> bool {
+        let index = home.unwrap_or_else(|| self.evict_next.fetch_add(1, Relaxed) % self.shards.len());
+        let victim = self.shards[index].lock().evict_one(now_ms, self.settings.samples.load(Relaxed));
+        victim.is_some()
+    }
+
+    fn evict_anywhere(&self, now_ms: u64) -> bool {
+        (0..self.shards.len()).any(|_| self.evict_one(None, now_ms))
+    }
+}
+
+/// What upstream answered for one key.
+pub enum Fetched<'a> {
+    /// A text, and when it dies.
+    Value {
+        /// The bytes.
+        value: &'a [u8],
+        /// Unix milliseconds, not later than upstream's.
+        deadline_ms: Option<u64>,
+    },
+    /// No such key; to be remembered until then.
+    Missing {
+        /// Unix milliseconds.
+        until_ms: u64,
+    },
+    /// There is something that is not kept here: another type, or too large.
+    NotKept,
+    /// No answer, or an error.
+    Failed(Arc<str>),
+}
+
+/// Entries that were taken out of the store. Dropping them takes time by their number.
+pub struct Flushed(Vec<Keyspace>);
+
+impl Flushed {
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|keyspace| keyspace.table.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

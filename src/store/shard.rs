@@ -1,0 +1,341 @@
+//! One shard: its share of every database's entries, and what it knows about them.
+//!
+//! All of a key's databases live in one shard, since the shard is chosen by the key alone: an invalidation or a
+//! MOVE then touches one lock.
+
+use std::sync::Arc;
+
+use super::absent::AbsentKeys;
+use super::entry::{Entry, EntryRef};
+use super::eviction::{Candidate, Policy};
+use super::expiry::DeadlineCounts;
+use super::hash::KeyHash;
+use super::random::Random;
+use super::table::{Position, Table};
+use super::{Settings, Totals};
+use crate::limits::EVICTION_BUCKETS_MAX;
+use crate::values::text::Text;
+
+/// The entries of one database in one shard.
+#[derive(Default)]
+pub struct Keyspace {
+    pub(super) table: Table,
+    /// Entries with a deadline.
+    pub(super) volatile: usize,
+}
+
+/// One shard's part of all databases.
+struct Keyspaces {
+    first: Keyspace,
+    /// Databases 1 and up, once one of them is used.
+    others: Option<Box<[Keyspace]>>,
+}
+
+impl Keyspaces {
+    #[inline]
+    fn get(&self, db: usize) -> Option<&Keyspace> {
+        if db == 0 {
+            return Some(&self.first);
+        }
+        self.others.as_ref().map(|others| &others[db - 1])
+    }
+
+    #[inline]
+    fn get_mut(&mut self, db: usize, databases: usize) -> &mut Keyspace {
+        if db == 0 {
+            return &mut self.first;
+        }
+        let others = self.others.get_or_insert_with(|| (1..databases).map(|_| Keyspace::default()).collect());
+        &mut others[db - 1]
+    }
+}
+
+/// A shard. Whoever is lent one may do anything to it and need not hurry beyond reason.
+pub struct Shard {
+    keyspaces: Keyspaces,
+    settings: Arc<Settings>,
+    deadlines: Option<Box<DeadlineCounts>>,
+    absent: Option<Box<AbsentKeys>>,
+    /// Entries and tables.
+    used_bytes: i64,
+    /// The part of `used_bytes` that the budget does not know yet.
+    unreported: i64,
+    pub(super) random: Random,
+    pub(super) sweep_at: (usize, usize),
+    pub(super) swept_at_ms: u64,
+    /// Counters since the start or the last CONFIG RESETSTAT.
+    pub totals: Totals,
+}
+
+impl Shard {
+    pub(super) fn new(settings: Arc<Settings>, seed: u64) -> Self {
+        Self {
+            keyspaces: Keyspaces { first: Keyspace::default(), others: None },
+            settings,
+            deadlines: None,
+            absent: None,
+            used_bytes: 0,
+            unreported: 0,
+            random: Random::new(seed),
+            sweep_at: (0, 0),
+            swept_at_ms: 0,
+            totals: Totals::default(),
+        }
+    }
+
+    /// Bytes of entries and tables.
+    pub fn used_bytes(&self) -> i64 {
+        self.used_bytes
+    }
+
+    /// What upstream may know of keys that are not resident.
+    pub fn absent(&mut self) -> &mut AbsentKeys {
+        self.absent.get_or_insert_default()
+    }
+
+    /// The same, unless nothing was ever asked.
+    pub fn known_absent(&mut self) -> Option<&mut AbsentKeys> {
+        self.absent.as_deref_mut().filter(|absent| !absent.is_empty())
+    }
+
+    #[inline]
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn deadlines(&mut self) -> Option<&mut DeadlineCounts> {
+        self.deadlines.as_deref_mut()
+    }
+
+    /// The entries of database `db`; `None` while it was never written here.
+    #[inline]
+    pub(super) fn keyspace(&self, db: usize) -> Option<&Keyspace> {
+        self.keyspaces.get(db)
+    }
+
+    #[inline]
+    fn keyspace_mut(&mut self, db: usize) -> &mut Keyspace {
+        self.keyspaces.get_mut(db, self.settings.databases)
+    }
+
+    #[inline]
+    pub(super) fn find(&self, db: usize, hash: KeyHash, key: &[u8]) -> Option<Position> {
+        self.keyspace(db)?.table.find(hash, key)
+    }
+
+    #[inline]
+    pub(super) fn entry(&self, db: usize, position: Position) -> EntryRef<'_> {
+        self.keyspace(db).expect("a position is of a database that has entries").table.get(position)
+    }
+
+    /// Counts a hit of the entry: whatever the policy makes of it.
+    #[inline]
+    pub(super) fn touch(&mut self, db: usize, position: Position, now_ms: u64) {
+        let rank = self.entry(db, position).rank();
+        let policy = self.settings.policy();
+        let fresh = policy.on_hit(rank, now_ms, &self.settings.tuning(), &mut self.random);
+        if fresh != rank {
+            self.keyspace_mut(db).table.get_mut(position).set_rank(fresh);
+        }
+    }
+
+    /// Adds an entry whose key is not there.
+    pub(super) fn insert(&mut self, db: usize, hash: KeyHash, mut entry: Entry, now_ms: u64) -> Position {
+        entry.set_rank(self.settings.policy().on_insert(now_ms));
+        entry.set_generation(self.settings.generation());
+        let volatile = self.count_deadline(&mut entry, now_ms);
+        let bytes = entry.view().allocated_bytes();
+        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
+        keyspace.volatile += usize::from(volatile);
+        let table_bytes = keyspace.table.allocated_bytes();
+        let position = keyspace.table.insert(hash, entry, &self.settings.hasher);
+        let grown = keyspace.table.allocated_bytes() - table_bytes;
+        self.charge((bytes + grown) as i64);
+        position
+    }
+
+    /// Takes an entry out.
+    pub(super) fn remove(&mut self, db: usize, position: Position) -> Entry {
+        self.uncount_deadline(db, position);
+        let table = &mut self.keyspaces.get_mut(db, self.settings.databases).table;
+        let table_bytes = table.allocated_bytes();
+        let entry = table.remove(position, &self.settings.hasher);
+        let freed = table_bytes - table.allocated_bytes() + entry.view().allocated_bytes();
+        self.charge(-(freed as i64));
+        entry
+    }
+
+    /// Gives an entry another value and deadline.
+    #[inline]
+    pub(super) fn replace(
+        &mut self,
+        db: usize,
+        position: Position,
+        value: Text<'_>,
+        deadline_ms: Option<u64>,
+        now_ms: u64,
+    ) {
+        let generation = self.settings.generation();
+        self.change(db, position, now_ms, |entry| {
+            entry.replace(value, deadline_ms);
+            entry.set_generation(generation);
+        });
+    }
+
+    /// Runs `change` on an entry and keeps the books: bytes and deadlines.
+    #[inline]
+    pub(super) fn change<R>(
+        &mut self,
+        db: usize,
+        position: Position,
+        now_ms: u64,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> R {
+        let before = self.entry(db, position);
+        let (bytes_before, deadline_before) = (before.allocated_bytes(), before.deadline_ms());
+        let class = before.deadline_class();
+        let mut entry = self.keyspace_mut(db).table.get_mut(position);
+        let result = change(&mut entry);
+        let (bytes, deadline) = (entry.view().allocated_bytes(), entry.view().deadline_ms());
+        drop(entry);
+        if deadline.is_some() || deadline_before.is_some() {
+            self.recount_deadline(db, position, deadline_before.map(|at| (at, class)), now_ms);
+        }
+        if bytes != bytes_before {
+            self.charge(bytes as i64 - bytes_before as i64);
+        }
+        result
+    }
+
+    /// Takes all entries of a database out; dropping them is the caller's.
+    pub(super) fn take_all(&mut self, db: usize) -> Option<Keyspace> {
+        if self.keyspace(db).is_none_or(|keyspace| keyspace.table.buckets() == 0) {
+            return None;
+        }
+        let taken = std::mem::take(self.keyspace_mut(db));
+        let mut bytes = taken.table.allocated_bytes();
+        for at in 0..taken.table.buckets() {
+            for position in taken.table.positions_in(at) {
+                let entry = taken.table.get(position);
+                bytes += entry.allocated_bytes();
+                if let (Some(deadline_ms), Some(counts)) = (entry.deadline_ms(), self.deadlines.as_mut()) {
+                    counts.subtract(deadline_ms, entry.deadline_class());
+                }
+            }
+        }
+        self.charge(-(bytes as i64));
+        Some(taken)
+    }
+
+    /// Exchanges two databases.
+    pub(super) fn swap(&mut self, a: usize, b: usize) {
+        let of_a = std::mem::take(self.keyspace_mut(a));
+        let of_b = std::mem::replace(self.keyspace_mut(b), of_a);
+        *self.keyspace_mut(a) = of_b;
+    }
+
+    /// Evicts the most dispensable entry of a small sample. `None` when no entry met may go.
+    pub(super) fn evict_one(&mut self, now_ms: u64, samples: usize) -> Option<Entry> {
+        let (db, position, dead) = self.sample_victim(now_ms, samples)?;
+        let entry = self.remove(db, position);
+        if dead {
+            self.totals.expired += 1;
+        } else {
+            self.totals.evicted += 1;
+        }
+        Some(entry)
+    }
+
+    /// Looks at `samples` entries from a random place on: the one to go, and whether it was dead anyway.
+    fn sample_victim(&mut self, now_ms: u64, samples: usize) -> Option<(usize, Position, bool)> {
+        let (policy, tuning) = (self.settings.policy(), self.settings.tuning());
+        let db = self.sample_database(policy)?;
+        let random = &mut self.random;
+        let table = &self.keyspaces.get(db)?.table;
+        let buckets = table.buckets();
+        let start = random.below(buckets);
+        let mut seen = 0;
+        let mut victim: Option<(u64, Position)> = None;
+        for step in 0..buckets.min(EVICTION_BUCKETS_MAX) {
+            for position in table.positions_in((start + step) % buckets) {
+                let entry = table.get(position);
+                let deadline_ms = entry.deadline_ms();
+                if deadline_ms.is_some_and(|at| at <= now_ms) {
+                    return Some((db, position, true));
+                }
+                if policy.volatile_only() && deadline_ms.is_none() {
+                    continue;
+                }
+                let candidate = Candidate { rank: entry.rank(), deadline_ms, bytes: entry.allocated_bytes() };
+                let badness = policy.badness(&candidate, now_ms, &tuning, random);
+                if victim.is_none_or(|(worst, _)| badness > worst) {
+                    victim = Some((badness, position));
+                }
+                seen += 1;
+            }
+            if seen >= samples {
+                break;
+            }
+        }
+        victim.map(|(_, position)| (db, position, false))
+    }
+
+    /// A database with entries that may go, chosen with odds by their number.
+    fn sample_database(&mut self, policy: &dyn Policy) -> Option<usize> {
+        let eligible = |shard: &Self, db| {
+            shard.keyspace(db).map_or(0, |keyspace: &Keyspace| {
+                if policy.volatile_only() { keyspace.volatile } else { keyspace.table.len() }
+            })
+        };
+        let total: usize = (0..self.settings.databases).map(|db| eligible(self, db)).sum();
+        if total == 0 {
+            return None;
+        }
+        let mut chosen = self.random.below(total);
+        (0..self.settings.databases).find(|&db| {
+            let here = eligible(self, db);
+            let found = chosen < here;
+            chosen = chosen.wrapping_sub(here);
+            found
+        })
+    }
+
+    #[inline]
+    fn charge(&mut self, delta: i64) {
+        self.used_bytes += delta;
+        self.settings.budget.report(&mut self.unreported, delta);
+    }
+
+    /// Counts the entry's deadline, if it has one.
+    fn count_deadline(&mut self, entry: &mut Entry, now_ms: u64) -> bool {
+        let Some(deadline_ms) = entry.view().deadline_ms() else { return false };
+        let counts = self.deadlines.get_or_insert_with(|| Box::new(DeadlineCounts::new(now_ms)));
+        entry.set_deadline_class(counts.add(deadline_ms));
+        true
+    }
+
+    fn uncount_deadline(&mut self, db: usize, position: Position) {
+        let entry = self.entry(db, position);
+        let (deadline_ms, class) = (entry.deadline_ms(), entry.deadline_class());
+        if let (Some(deadline_ms), Some(counts)) = (deadline_ms, self.deadlines.as_mut()) {
+            counts.subtract(deadline_ms, class);
+            self.keyspace_mut(db).volatile -= 1;
+        }
+    }
+
+    /// Counts the deadline of an entry that was counted as `before`.
+    fn recount_deadline(&mut self, db: usize, position: Position, before: Option<(u64, u8)>, now_ms: u64) {
+        let counts = self.deadlines.get_or_insert_with(|| Box::new(DeadlineCounts::new(now_ms)));
+        if let Some((deadline_ms, class)) = before {
+            counts.subtract(deadline_ms, class);
+        }
+        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
+        keyspace.volatile -= usize::from(before.is_some());
+        let mut entry = keyspace.table.get_mut(position);
+        if let Some(deadline_ms) = entry.view().deadline_ms() {
+            entry.set_deadline_class(counts.add(deadline_ms));
+            drop(entry);
+            keyspace.volatile += 1;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What the connections of one worker thread share.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::limits::{BUFFER_BYTES, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
+use crate::services::Services;
+use crate::stats::counters::WorkerCounters;
+use crate::tiers::Tiers;
+
+/// One worker's view of the server. Stays on its thread.
+pub struct Worker {
+    /// What all workers share.
+    pub services: Arc<Services>,
+    /// The tiers, if there is an upstream.
+    pub tiers: Option<Arc<Tiers>>,
+    /// This worker's counters.
+    pub counters: Arc<WorkerCounters>,
+    /// Buffers for connections that read or write.
+    pub buffers: BufferPool,
+}
+
+/// Buffers that idle connections need not hold.
+#[derive(Default)]
+pub struct BufferPool {
+    /// Each of them initialised over its whole length, whatever is in it.
+    inputs: RefCell<Vec<Vec<u8>>>,
+    /// Each of them empty.
+    outputs: RefCell<Vec<Vec<u8>>>,
+}
+
+impl BufferPool {
+    /// A buffer to read into: at least [`BUFFER_BYTES`] of anything.
+    #[inline]
+    pub fn take_input(&self) -> Vec<u8> {
+        self.inputs.borrow_mut().pop().unwrap_or_else(|| vec![0; BUFFER_BYTES])
+    }
+
+    /// Takes a buffer back.
+    #[inline]
+    pub fn give_back_input(&self, buffer: Vec<u8>) {
+        keep(&mut self.inputs.borrow_mut(), buffer);
+    }
+
+    /// An empty buffer with room for at least [`BUFFER_BYTES`].
+    #[inline]
+    pub fn take_output(&self) -> Vec<u8> {
+        self.outputs.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    /// Takes a buffer back; what it holds is forgotten.
+    #[inline]
+    pub fn give_back_output(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        keep(&mut self.outputs.borrow_mut(), buffer);
+    }
+}
+
+#[inline]
+fn keep(free: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
+    let fits = (BUFFER_BYTES..=POOLED_BUFFER_BYTES_MAX).contains(&buffer.capacity());
+    if fits && free.len() < POOLED_BUFFERS_MAX {
+        free.push(buffer);
+    }
+}

@@ -1,0 +1,244 @@
+//! Servers under test: Forebay, and a real redis-server that proves what the tests expect of Forebay.
+
+use crate::client::{Client, Value};
+use crate::deadline::{Deadline, PATIENCE};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::HashSet;
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{LazyLock, Mutex, Once, PoisonError};
+use tempfile::TempDir;
+
+/// Attempts to start a server on a port of its own; another process may take the port in between.
+const START_ATTEMPTS_MAX: usize = 5;
+
+/// Which program a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// The binary of this crate.
+    Forebay,
+    /// A redis-server at this path.
+    Redis(PathBuf),
+}
+
+/// The redis-server to compare with: `FOREBAY_TEST_REDIS_SERVER`, or the first on the `PATH`.
+///
+/// Without one it says so once and gives `None`, so that the caller can pass. Panics then if
+/// `FOREBAY_REQUIRE_REDIS` is `1`, which CI sets.
+pub fn redis_server() -> Option<Program> {
+    static NOTICE: Once = Once::new();
+    let found = env::var_os("FOREBAY_TEST_REDIS_SERVER").map(PathBuf::from).or_else(redis_server_on_path);
+    if found.is_none() {
+        let required = env::var_os("FOREBAY_REQUIRE_REDIS").is_some_and(|value| value == "1");
+        assert!(!required, "FOREBAY_REQUIRE_REDIS=1, but there is no redis-server on the PATH");
+        NOTICE.call_once(|| eprintln!("skipped: no redis-server"));
+    }
+    found.map(Program::Redis)
+}
+
+/// Forebay, and redis-server where there is one: for tests with the same expectations of both.
+pub fn programs() -> impl Iterator<Item = Program> {
+    [Some(Program::Forebay), redis_server()].into_iter().flatten()
+}
+
+fn redis_server_on_path() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file())
+}
+
+impl Program {
+    fn command(&self) -> Command {
+        match self {
+            Self::Forebay => without_settings(Command::new(env!("CARGO_BIN_EXE_forebay"))),
+            Self::Redis(path) => Command::new(path),
+        }
+    }
+}
+
+/// Forebay reads `FOREBAY_…` variables as settings; those that steer the tests are none.
+fn without_settings(mut command: Command) -> Command {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("FOREBAY_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running server that listens on a loopback port of its own. Dropped, it is killed, and its log is shown if
+/// the test failed.
+#[derive(Debug)]
+pub struct Server {
+    program: Program,
+    args: Vec<String>,
+    port: u16,
+    folder: TempDir,
+    child: Child,
+}
+
+impl Server {
+    /// Starts `program` with Redis-style flags, such as `["--requirepass", "secret"]`, and waits until it answers.
+    pub fn start(program: &Program, args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        for _ in 1..START_ATTEMPTS_MAX {
+            if let Ok(server) = Self::try_start(program, &args, free_port()) {
+                return server;
+            }
+        }
+        Self::try_start(program, &args, free_port()).unwrap_or_else(|log| panic!("{program:?} does not start:\n{log}"))
+    }
+
+    /// Starts Forebay.
+    pub fn forebay(args: &[&str]) -> Self {
+        Self::start(&Program::Forebay, args)
+    }
+
+    /// The log, if the server ends or is silent for too long.
+    fn try_start(program: &Program, args: &[String], port: u16) -> Result<Self, String> {
+        let folder = TempDir::new().unwrap();
+        let child = spawn(program, args, port, &folder);
+        let mut server = Self { program: program.clone(), args: args.to_vec(), port, folder, child };
+        if server.answers() { Ok(server) } else { Err(server.log()) }
+    }
+
+    fn answers(&mut self) -> bool {
+        let address = self.address();
+        let mut answered = false;
+        Deadline::after(PATIENCE).poll(|| {
+            answered = is_served_by(address, self.child.id());
+            answered || self.child.try_wait().unwrap().is_some()
+        });
+        answered
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address()).unwrap_or_else(|error| panic!("{error}; the server's log:\n{}", self.log()))
+    }
+
+    /// Whether this is Forebay.
+    pub fn is_forebay(&self) -> bool {
+        self.program == Program::Forebay
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The directory given as `--dir`, gone with the server.
+    pub fn dir(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// What it has written to standard output and standard error.
+    pub fn log(&self) -> String {
+        fs::read(log_path(&self.folder)).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+    }
+
+    /// Bytes of memory that are resident now, as the kernel counts them.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a live process has a VmRSS");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kibibytes * 1024
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let mut status = None;
+        Deadline::after(PATIENCE).poll(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap_or_else(|| panic!("still running after SIGTERM; its log:\n{}", self.log()))
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub fn kill(&mut self) {
+        // An error says that it has ended before.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// Freezes it: connections stay open, nothing is answered.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Server::freeze`].
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Kills it, if it still runs, and starts it again on the same port with the same arguments and directory.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.program, &self.args, self.port, &self.folder);
+        assert!(self.answers(), "no answer after a restart; the server's log:\n{}", self.log());
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("{:?} on port {} wrote:\n{}", self.program, self.port, self.log());
+        }
+    }
+}
+
+fn spawn(program: &Program, args: &[String], port: u16, folder: &TempDir) -> Child {
+    let log = File::options().create(true).append(true).open(log_path(folder)).unwrap();
+    program
+        .command()
+        .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()])
+        .arg("--dir")
+        .arg(folder.path())
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program:?}: {error}"))
+}
+
+fn log_path(folder: &TempDir) -> PathBuf {
+    folder.path().join("server.log")
+}
+
+/// A port that was free just now and that no other server of this process has been given.
+fn free_port() -> u16 {
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return port;
+        }
+    }
+}
+
+/// Whether a server answers and is the process `pid`, not a stranger that took the port first. A server that asks
+/// for a password first is believed.
+fn is_served_by(address: SocketAddr, pid: u32) -> bool {
+    let info = || -> io::Result<Value> { Client::connect(address)?.call(&["INFO", "server"]) };
+    match info() {
+        Ok(Value::Error(text)) => text.starts_with("NOAUTH"),
+        Ok(Value::Bulk(text)) => String::from_utf8_lossy(&text).contains(&format!("process_id:{pid}\r\n")),
+        _ => false,
+    }
+}
