@@ -54,7 +54,7 @@ fn pipelines(criterion: &mut Criterion) {
         let input = request.repeat(PIPELINE);
         let mut decoder = Decoder::default();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| decode_all(&mut decoder, black_box(&input)))
+            bencher.iter(|| decode_all(&mut decoder, black_box(&input)));
         });
     }
     group.finish();

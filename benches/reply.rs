@@ -32,7 +32,7 @@ fn replies(criterion: &mut Criterion) {
     bench("bulk_1024", &|reply| reply.bulk(black_box(&large_value)));
     bench("integer_small", &|reply| reply.integer(black_box(7)));
     bench("integer_large", &|reply| {
-        reply.integer(black_box(1_234_567_890_123))
+        reply.integer(black_box(1_234_567_890_123));
     });
     bench("bulk_integer", &|reply| reply.bulk_integer(black_box(1_234_567)));
     bench("double", &|reply| reply.double(black_box(0.1)));

@@ -55,6 +55,20 @@ pub const EVICTIONS_PER_REQUEST_MAX: usize = 64;
 /// Buckets of eight entries that a sweep reads while it holds a shard's lock: some 50 µs.
 pub const SWEEP_BUCKETS_PER_SLICE: usize = 64;
 
+/// Buckets that a sweep of the whole store reads at the least `active-expire-effort`, before it waits for the next
+/// tick: some 20 ms, a fifth of the time between ticks.
+pub const SWEEP_BUCKETS_PER_TICK: usize = 16 * 1024;
+
+/// What waits to be freed by the reclaimer: whole databases and large values. Beyond that they are freed at once.
+pub const RECLAIM_QUEUE: usize = 1024;
+
+/// Entries from this size on are freed by the reclaimer: the allocator may give their pages back, which takes
+/// longer than waking a thread.
+pub const RECLAIM_BYTES_MIN: usize = 64 * 1024;
+
+/// Entries that KEYS or SCAN look at before other connections of the worker get a turn: some 100 µs.
+pub const SCAN_ENTRIES_PER_PIECE: usize = 1024;
+
 /// First words of error replies that statistics tell apart: forwarded errors may begin with anything.
 pub const ERROR_KINDS_MAX: usize = 128;
 

@@ -7,6 +7,7 @@ use crate::resp::reply::Reply;
 use crate::services::Services;
 use crate::session::Session;
 use crate::store::{Key, KeyHash, LockedShards, Visit};
+use crate::values::text::Text;
 
 /// A run on one key. `args` stand behind the key where the key is the first argument.
 pub struct KeyCall<'a> {
@@ -62,6 +63,12 @@ impl<'a> HeldKeys<'a> {
     /// The `index`th key, looked up.
     pub fn get(&mut self, index: usize) -> Key<'_> {
         self.get_in(index, self.visit.db)
+    }
+
+    /// The `index`th key's value, to be held beside those of others: nothing is counted.
+    pub fn peek(&self, index: usize) -> Option<Text<'_>> {
+        let (name, hash) = self.names[index];
+        Key::peek_in(self.shards.view(hash), name, hash, self.visit)
     }
 
     /// The `index`th key in another database, looked up.

@@ -35,6 +35,8 @@ pub enum Error {
     NoSuchKey,
     /// The client must log in first.
     AuthRequired,
+    /// HELLO without AUTH although the client must log in first.
+    HelloAuthRequired,
     /// AUTH with a wrong user or password.
     WrongPassword,
     /// AUTH although there is no password.
@@ -49,11 +51,48 @@ pub enum Error {
     Upstream(Box<str>),
     /// A text with its own prefix, for instance one that upstream sent.
     Verbatim(Box<str>),
+    /// A constant of this type: a text that is always the same, with the prefix `ERR`.
+    Fixed(&'static str),
     /// Any other, with the prefix `ERR`.
     Plain(Box<str>),
 }
 
 impl Error {
+    /// A string would exceed `proto-max-bulk-len`.
+    pub const STRING_TOO_LONG: Self = Self::Fixed("string exceeds maximum allowed size (proto-max-bulk-len)");
+    /// SETRANGE before the start of the string.
+    pub const NEGATIVE_OFFSET: Self = Self::Fixed("offset is out of range");
+    /// INCR and its kin would leave the range of 64 bits.
+    pub const SUM_OVERFLOW: Self = Self::Fixed("increment or decrement would overflow");
+    /// DECRBY by the one number that has no opposite.
+    pub const NEGATION_OVERFLOW: Self = Self::Fixed("decrement would overflow");
+    /// INCRBYFLOAT has no finite result.
+    pub const SUM_NOT_FINITE: Self = Self::Fixed("increment would produce NaN or Infinity");
+    /// Both LEN and IDX were given to LCS.
+    pub const LCS_LEN_AND_IDX: Self =
+        Self::Fixed("If you want both the length and indexes, please just use IDX.");
+    /// A string has too many bytes for LCS to number them.
+    pub const LCS_STRING_TOO_LONG: Self = Self::Fixed("String too long for LCS");
+    /// LCS would need more memory than a string may have.
+    pub const LCS_MEMORY: Self =
+        Self::Fixed("Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+    /// Not the position of a bit that a string may have.
+    pub const BIT_OFFSET: Self = Self::Fixed("bit offset is not an integer or out of range");
+    /// SETBIT to something else than 0 or 1.
+    pub const BIT_VALUE: Self = Self::Fixed("bit is not an integer or out of range");
+    /// BITPOS of something else than 0 or 1.
+    pub const BIT_SOUGHT: Self = Self::Fixed("The bit argument must be 1 or 0.");
+    /// BITOP NOT of several strings.
+    pub const BITOP_NOT_SOURCES: Self = Self::Fixed("BITOP NOT must be called with a single source key.");
+    /// Not a type of integers that BITFIELD has.
+    pub const BITFIELD_TYPE: Self = Self::Fixed(
+        "Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.",
+    );
+    /// Not a way to treat overflows.
+    pub const BITFIELD_OVERFLOW: Self = Self::Fixed("Invalid OVERFLOW type specified");
+    /// BITFIELD_RO was asked to write.
+    pub const BITFIELD_READ_ONLY: Self = Self::Fixed("BITFIELD_RO only supports the GET subcommand");
+
     /// An error with the prefix `ERR`.
     pub fn plain(text: impl Into<Box<str>>) -> Self {
         Self::Plain(text.into())
@@ -90,6 +129,11 @@ impl fmt::Display for Error {
             Self::OutOfRange => f.write_str("ERR value is out of range"),
             Self::NoSuchKey => f.write_str("ERR no such key"),
             Self::AuthRequired => f.write_str("NOAUTH Authentication required."),
+            Self::HelloAuthRequired => f.write_str(
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> \
+                 <pass> option can be used to authenticate the client and select the RESP protocol version at the \
+                 same time",
+            ),
             Self::WrongPassword => {
                 f.write_str("WRONGPASS invalid username-password pair or user is disabled.")
             }
@@ -102,6 +146,7 @@ impl fmt::Display for Error {
             Self::NoPermission(text) => write!(f, "NOPERM {text}"),
             Self::Upstream(text) => write!(f, "UPSTREAM {text}"),
             Self::Verbatim(text) => f.write_str(text),
+            Self::Fixed(text) => write!(f, "ERR {text}"),
             Self::Plain(text) => write!(f, "ERR {text}"),
         }
     }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use super::call::{KeyCall, KeysCall, SessionCall};
 use super::error::Error;
+use crate::resp::decode::Request;
 
 /// What a handler returns: the reply was written, or the error is the reply.
 pub type Result<T = ()> = std::result::Result<T, Error>;
@@ -41,6 +42,8 @@ pub struct Command {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// ACL categories beyond those that group, flags and keys imply.
     pub categories: Categories,
+    /// Whether the word at a position of a request is a secret, which MONITOR and the slow log must not show.
+    pub is_secret: fn(Request<'_>, usize) -> bool,
 }
 
 /// What runs a command, which is also what it may touch.
@@ -242,6 +245,8 @@ pub const NO_MULTI: Flags = Flags(1 << 14);
 pub const KEYSPACE: Flags = Flags(1 << 15);
 /// Tells of a key what only its owner knows (encoding, idle time): with an upstream, the upstream answers.
 pub const OWNER: Flags = Flags(1 << 16);
+/// Runs although CLIENT PAUSE holds all commands back.
+pub const PASSES_PAUSE: Flags = Flags(1 << 17);
 
 /// The flags that Redis shows for a command, with their names.
 pub const SHOWN_FLAGS: &[(Flags, &str)] = &[
@@ -354,6 +359,7 @@ impl Command {
             tips: &[],
             deprecated: None,
             categories: NO_CATEGORY,
+            is_secret: |_, _| false,
         }
     }
 
@@ -385,6 +391,12 @@ impl Command {
     #[must_use]
     pub const fn in_categories(self, categories: Categories) -> Self {
         Self { categories, ..self }
+    }
+
+    /// The row with secrets among its arguments; see [`Command::is_secret`].
+    #[must_use]
+    pub const fn hiding(self, is_secret: fn(Request<'_>, usize) -> bool) -> Self {
+        Self { is_secret, ..self }
     }
 
     /// Whether a request of `words` words has as many as it needs.

@@ -1,6 +1,7 @@
 //! Reads settings from a TOML file.
 
-use super::load::{Assignment, ConfigError, Place};
+use super::error::{ConfigError, Place};
+use super::load::Assignment;
 use super::setting::Shape;
 use super::{Setting, notation, options, suggestion};
 use std::ops::Range;
@@ -74,7 +75,11 @@ impl Source<'_> {
             None => Err(ConfigError::of(
                 setting.name,
                 place,
-                format!("expected {}, found a {}", setting.expects(), item.type_name()),
+                format!(
+                    "expected {}, found a TOML {}",
+                    setting.expects(),
+                    item.type_name()
+                ),
             )),
         }
     }

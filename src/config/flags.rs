@@ -1,7 +1,8 @@
 //! Reads the command line: our own words, and any setting as `--name value`, as Redis has it.
 
+use super::error::{ConfigError, Place};
 use super::file::unknown_setting;
-use super::load::{Assignment, ConfigError, Place};
+use super::load::Assignment;
 use super::options;
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -38,7 +38,7 @@ fn describe(setting: &Setting, text: &mut String) {
         setting.name, setting.summary
     );
     if setting.has_effect() {
-        let _ = write!(text, " Expects {}.", setting.expects());
+        let _ = write!(text, "\n        Expects {}.", setting.expects());
     }
     for alias in setting.aliases {
         let _ = write!(text, " Also --{alias}.");

@@ -5,7 +5,9 @@
 //! new setting is one row there, one field here and one line in `conf/forebay.toml`.
 
 mod address;
+mod choices;
 mod compatibility;
+mod error;
 mod file;
 mod flags;
 mod help;
@@ -20,8 +22,10 @@ mod setting;
 mod suggestion;
 
 pub use address::{BindAddress, Secret, UpstreamAddress, UpstreamEndpoint};
+pub use choices::{DebugAccess, EvictionPolicy, LogLevel, TierMode};
+pub use error::{ConfigError, ConfigErrors};
 pub use help::help;
-pub use load::{Action, ConfigError, ConfigErrors, Loaded};
+pub use load::{Action, Loaded};
 pub use memory_size::usable_bytes;
 pub use output_limits::{OutputLimit, OutputLimits};
 pub use preset::Preset;
@@ -315,124 +319,6 @@ impl Upstream {
             (Some(mode), _) => mode,
             (None, Some(_)) => TierMode::NearCache,
             (None, None) => TierMode::Off,
-        }
-    }
-}
-
-/// The least severe messages that are still logged, by Redis's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// What may be useful now and then.
-    Verbose,
-    /// What an operator wants to know.
-    #[default]
-    Notice,
-    /// What needs attention.
-    Warning,
-}
-
-impl LogLevel {
-    const ALL: [Self; 4] = [Self::Debug, Self::Verbose, Self::Notice, Self::Warning];
-    const NAMES: [&'static str; 4] = ["debug", "verbose", "notice", "warning"];
-
-    /// The name in the configuration.
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-}
-
-/// Who may use the DEBUG command.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DebugAccess {
-    /// DEBUG is refused.
-    #[default]
-    Nobody,
-    /// DEBUG is a command as any other.
-    Everybody,
-    /// Clients of this host only.
-    Local,
-}
-
-impl DebugAccess {
-    const ALL: [Self; 3] = [Self::Nobody, Self::Everybody, Self::Local];
-    const NAMES: [&'static str; 3] = ["no", "yes", "local"];
-}
-
-/// What leaves when the memory budget is exceeded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EvictionPolicy {
-    /// Nothing: commands that would grow get an error.
-    NoEviction,
-    /// Of all entries the least worthy by recency, frequency, remaining time and size.
-    #[default]
-    AllkeysHybrid,
-    /// The same among entries with a deadline.
-    VolatileHybrid,
-    /// The longest unused.
-    AllkeysLru,
-    /// The longest unused with a deadline.
-    VolatileLru,
-    /// The least often used.
-    AllkeysLfu,
-    /// The least often used with a deadline.
-    VolatileLfu,
-    /// Any entry.
-    AllkeysRandom,
-    /// Any entry with a deadline.
-    VolatileRandom,
-    /// The entry that expires next.
-    VolatileTtl,
-}
-
-impl EvictionPolicy {
-    const ALL: [Self; 10] = [
-        Self::NoEviction,
-        Self::AllkeysHybrid,
-        Self::VolatileHybrid,
-        Self::AllkeysLru,
-        Self::VolatileLru,
-        Self::AllkeysLfu,
-        Self::VolatileLfu,
-        Self::AllkeysRandom,
-        Self::VolatileRandom,
-        Self::VolatileTtl,
-    ];
-    const NAMES: [&'static str; 10] = [
-        "noeviction",
-        "allkeys-hybrid",
-        "volatile-hybrid",
-        "allkeys-lru",
-        "volatile-lru",
-        "allkeys-lfu",
-        "volatile-lfu",
-        "allkeys-random",
-        "volatile-random",
-        "volatile-ttl",
-    ];
-
-    /// The name in the configuration.
-    pub fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-}
-
-/// What the tiers do with reads and writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TierMode {
-    /// A plain cache.
-    Off,
-    /// Misses are filled from upstream, writes go there first.
-    NearCache,
-}
-
-impl TierMode {
-    /// The name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::NearCache => "near-cache",
         }
     }
 }

@@ -252,6 +252,7 @@ impl Decoder {
                 None => return Ok(Some(Decoded::Partial { needed: 1 })),
             },
         };
+        self.searched = 0;
         if count <= 0 {
             return Ok(Some(Decoded::Empty { consumed: line_bytes }));
         }
@@ -306,6 +307,7 @@ impl Decoder {
                 None => return Ok(None),
             },
         };
+        self.searched = 0;
         Ok(Some((admit_length(length, limits)?, line_bytes)))
     }
 
@@ -322,7 +324,6 @@ impl Decoder {
             Line::TooLong => return Err(ProtocolError::TooBigMultibulkCount),
         };
         let count = number::parse_i64(&text[1..]).ok_or(ProtocolError::InvalidMultibulkLength)?;
-        self.searched = 0;
         Ok(Some((count, text.len() + 2)))
     }
 
@@ -342,7 +343,6 @@ impl Decoder {
             return Err(ProtocolError::ExpectedDollar(line[0]));
         };
         let length = number::parse_i64(digits).ok_or(ProtocolError::InvalidBulkLength)?;
-        self.searched = 0;
         Ok(Some((length, text.len() + 2)))
     }
 
@@ -447,4 +447,313 @@ fn admit_length(length: i64, limits: &DecodeLimits) -> Result<usize, ProtocolErr
 #[inline]
 fn reserve_hint(received: usize, wanted: usize) -> usize {
     (wanted - received).min(received.max(limits::READ_AHEAD_BYTES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Words = Vec<Vec<u8>>;
+
+    fn encode(words: &[Vec<u8>]) -> Vec<u8> {
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            request.extend_from_slice(word);
+            request.extend_from_slice(b"\r\n");
+        }
+        request
+    }
+
+    /// Decodes what a connection receives in `pieces`, until it wants more or gives up.
+    fn receive<'a>(
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        limits: &DecodeLimits,
+    ) -> (Vec<Words>, Option<ProtocolError>) {
+        let (mut decoder, mut buffer, mut requests) = (Decoder::default(), Vec::new(), Vec::new());
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            loop {
+                let consumed = match decoder.decode(&buffer, limits) {
+                    Ok(Decoded::Partial { needed }) => {
+                        assert!(needed > 0);
+                        break;
+                    }
+                    Ok(Decoded::Empty { consumed }) => consumed,
+                    Ok(Decoded::Whole { consumed }) => {
+                        let request = decoder.request(&buffer);
+                        requests.push(request.iter().map(<[u8]>::to_vec).collect());
+                        consumed
+                    }
+                    Err(error) => return (requests, Some(error)),
+                };
+                buffer = buffer.split_off(consumed);
+            }
+        }
+        (requests, None)
+    }
+
+    fn receive_whole(input: &[u8]) -> (Vec<Words>, Option<ProtocolError>) {
+        receive([input], &DecodeLimits::default())
+    }
+
+    fn error_of(input: &[u8]) -> Option<String> {
+        receive_whole(input).1.map(|error| error.to_string())
+    }
+
+    fn words(texts: &[&[u8]]) -> Words {
+        texts.iter().map(|text| text.to_vec()).collect()
+    }
+
+    #[test]
+    fn a_pipeline_is_decoded_request_by_request() {
+        let (requests, error) =
+            receive_whole(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n*1\r\n$4\r\nPING\r\n*2\r\n$3");
+        assert_eq!(
+            requests,
+            [words(&[b"GET", b"k"]), words(&[b"PING"]), words(&[b"PING"])]
+        );
+        assert_eq!(error, None);
+    }
+
+    /// What Redis 7.0.15 answered to the same bytes on a socket; it closed each connection after the error.
+    #[test]
+    fn errors_are_those_of_redis() {
+        let long_count = format!("*{}", "1".repeat(65_536));
+        let long_length = format!("*1\r\n${}", "1".repeat(65_536));
+        let cases: &[(&[u8], &str)] = &[
+            (b"*2147483648\r\n", "invalid multibulk length"),
+            (b"*\r\nPING\r\n", "invalid multibulk length"),
+            (b"*+1\r\n", "invalid multibulk length"),
+            (b"*01\r\n", "invalid multibulk length"),
+            (b"*1a\r\n", "invalid multibulk length"),
+            (b"*1X\n$4\rXPINGxx", "invalid multibulk length"),
+            (long_count.as_bytes(), "too big mbulk count string"),
+            (b"*1\r\n\r\n", "expected '$', got '\r'"),
+            (b"*1\r\nx4\r\n", "expected '$', got 'x'"),
+            (b"*1\r\n:4\r\nPING\r\n", "expected '$', got ':'"),
+            (b"*1\r\n$-1\r\n", "invalid bulk length"),
+            (b"*1\r\n$4XPING\r\n", "invalid bulk length"),
+            (b"*1\r\n$536870913\r\n", "invalid bulk length"),
+            (b"*1\r\n$04\r\nPING\r\n", "invalid bulk length"),
+            (b"*1\r\n$\r\nPING\r\n", "invalid bulk length"),
+            (long_length.as_bytes(), "too big bulk count string"),
+            (&vec![b'a'; 65_537], "too big inline request"),
+            (b"ECHO \"a\r\n", "unbalanced quotes in request"),
+            (b"ECHO 'a\r\n", "unbalanced quotes in request"),
+            (b"ECHO \"a\"b\r\n", "unbalanced quotes in request"),
+        ];
+        for (input, what) in cases {
+            let shown = input[..input.len().min(40)].escape_ascii();
+            assert_eq!(
+                error_of(input),
+                Some(format!("Protocol error: {what}")),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_may_be_as_long_as_in_redis() {
+        for start in [b"*".as_slice(), b"*1\r\n$", b""] {
+            let line_bytes = limits::INLINE_BYTES_MAX - usize::from(!start.is_empty());
+            let input = [start, &vec![b'1'; line_bytes]].concat();
+            assert_eq!(receive_whole(&input), (vec![], None));
+        }
+    }
+
+    #[test]
+    fn a_zero_byte_hides_the_end_of_its_line() {
+        assert_eq!(receive_whole(b"PI\0NG\r\nPING\r\n"), (vec![], None));
+        assert_eq!(receive_whole(b"*1\r\n\x004\r\nPING\r\n"), (vec![], None));
+        for (start, what) in [
+            (b"\0".as_slice(), "too big inline request"),
+            (b"$\0", "too big inline request"),
+            (b"*\0", "too big mbulk count string"),
+            (b"*1\r\n$\0", "too big bulk count string"),
+        ] {
+            let flood = [start, &b"A\r\n".repeat(30_000)].concat();
+            assert_eq!(error_of(&flood), Some(format!("Protocol error: {what}")));
+        }
+    }
+
+    #[test]
+    fn empty_requests_are_passed_over() {
+        for empty in ["\r\n", "\n", "  \t \n", "*0\r\n", "*-1\r\n", "*-5\r\n"] {
+            let (requests, error) = receive_whole(format!("{empty}PING\r\n").as_bytes());
+            assert_eq!((requests, error), (vec![words(&[b"PING"])], None), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_between_length_and_word_are_not_looked_at() {
+        assert_eq!(
+            receive_whole(b"*1\rX$4\rXPINGxx"),
+            (vec![words(&[b"PING"])], None)
+        );
+    }
+
+    #[test]
+    fn small_requests_only_before_authentication() {
+        let limits = DecodeLimits {
+            authenticated: false,
+            ..DecodeLimits::default()
+        };
+        let error_of = |input: &[u8]| receive([input], &limits).1;
+        assert_eq!(error_of(b"*10\r\n"), None);
+        assert_eq!(
+            error_of(b"*11\r\n"),
+            Some(ProtocolError::UnauthenticatedMultibulkLength)
+        );
+        assert_eq!(
+            error_of(b"*2147483648\r\n"),
+            Some(ProtocolError::InvalidMultibulkLength)
+        );
+        assert_eq!(error_of(b"*1\r\n$16384\r\n"), None);
+        assert_eq!(
+            error_of(b"*1\r\n$16385\r\n"),
+            Some(ProtocolError::UnauthenticatedBulkLength)
+        );
+        assert_eq!(error_of(&[b"PING ".repeat(20), b"\n".to_vec()].concat()), None);
+        assert_eq!(
+            ProtocolError::UnauthenticatedMultibulkLength.to_string(),
+            "Protocol error: unauthenticated multibulk length"
+        );
+        assert_eq!(
+            ProtocolError::UnauthenticatedBulkLength.to_string(),
+            "Protocol error: unauthenticated bulk length"
+        );
+    }
+
+    #[test]
+    fn an_announced_length_reserves_little() {
+        let mut decoder = Decoder::default();
+        let announced = b"*2\r\n$536870912\r\n".to_vec();
+        let decoded = decoder.decode(&announced, &DecodeLimits::default());
+        assert_eq!(
+            decoded,
+            Ok(Decoded::Partial {
+                needed: limits::READ_AHEAD_BYTES_MAX
+            })
+        );
+        let received = [announced, vec![b'v'; 1 << 20]].concat();
+        let decoded = decoder.decode(&received, &DecodeLimits::default());
+        assert_eq!(
+            decoded,
+            Ok(Decoded::Partial {
+                needed: received.len()
+            })
+        );
+        assert!(decoder.words.capacity() <= limits::DECODER_WORDS_KEPT_MAX);
+    }
+
+    /// Were each piece searched from the start, this would take minutes.
+    #[test]
+    fn a_large_value_in_small_pieces_takes_linear_time() {
+        let request = encode(&[b"SET".to_vec(), b"k".to_vec(), vec![b'v'; 64 << 20]]);
+        let mut decoder = Decoder::default();
+        for end in (0..request.len()).step_by(512) {
+            let decoded = decoder.decode(&request[..end], &DecodeLimits::default());
+            assert!(matches!(decoded, Ok(Decoded::Partial { .. })));
+        }
+        let whole = Ok(Decoded::Whole {
+            consumed: request.len(),
+        });
+        assert_eq!(decoder.decode(&request, &DecodeLimits::default()), whole);
+    }
+
+    #[test]
+    fn a_giant_request_leaves_no_memory_behind() {
+        let mut decoder = Decoder::default();
+        for request in [
+            encode(&vec![b"k".to_vec(); 10_000]),
+            [vec![b'k'; 60_000], b"\n".to_vec()].concat(),
+        ] {
+            decoder.decode(&request, &DecodeLimits::default()).unwrap();
+            decoder.decode(&[], &DecodeLimits::default()).unwrap();
+            assert!(decoder.words.capacity() <= limits::DECODER_WORDS_KEPT_MAX);
+            assert!(decoder.unescaped.capacity() <= limits::DECODER_INLINE_BYTES_KEPT_MAX);
+        }
+    }
+
+    /// Bytes that are likely to mean something to a decoder.
+    fn hostile_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let token = prop_oneof![
+            Just(b"*".to_vec()),
+            Just(b"$".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"\0".to_vec()),
+            Just(b"\"".to_vec()),
+            Just(b"'\\x4".to_vec()),
+            Just(b"*2\r\n$3\r\nGET\r\n".to_vec()),
+            Just(b"$9223372036854775807\r\n".to_vec()),
+            any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+            (0..20_u8).prop_map(|number| number.to_string().into_bytes()),
+            proptest::collection::vec(any::<u8>(), 0..4),
+        ];
+        proptest::collection::vec(token, 0..30).prop_map(|tokens| tokens.concat())
+    }
+
+    /// `input` in pieces of these lengths, repeated.
+    fn cut<'a>(input: &'a [u8], lengths: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
+        let mut rest = input;
+        lengths.iter().cycle().map_while(move |&length| {
+            let piece = rest.split_off(..length.min(rest.len()))?;
+            (!piece.is_empty()).then_some(piece)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_survives_every_cut(
+            request in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..8),
+        ) {
+            let input = encode(&request);
+            for at in 0..=input.len() {
+                let (head, tail) = input.split_at(at);
+                let received = receive([head, tail], &DecodeLimits::default());
+                prop_assert_eq!(received, (vec![request.clone()], None));
+            }
+        }
+
+        #[test]
+        fn requests_survive_random_pieces(
+            requests in proptest::collection::vec(
+                proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..30), 1..5),
+            lengths in proptest::collection::vec(1_usize..200, 1..10),
+        ) {
+            let input: Vec<u8> = requests.iter().flat_map(|request| encode(request)).collect();
+            prop_assert_eq!(receive(cut(&input, &lengths), &DecodeLimits::default()), (requests, None));
+        }
+
+        #[test]
+        fn hostile_bytes_mean_the_same_in_pieces(
+            input in hostile_bytes(),
+            lengths in proptest::collection::vec(1_usize..9, 1..5),
+            bulk_bytes_max in prop_oneof![Just(usize::MAX), Just(limits::BULK_BYTES_MAX)],
+        ) {
+            let limits = DecodeLimits { bulk_bytes_max, ..DecodeLimits::default() };
+            prop_assert_eq!(receive(cut(&input, &lengths), &limits), receive([input.as_slice()], &limits));
+        }
+
+        #[test]
+        fn an_inline_request_can_quote_any_byte(
+            request in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..20), 1..6),
+        ) {
+            let mut input = String::new();
+            for word in &request {
+                input.push('"');
+                for byte in word {
+                    write!(input, "\\x{byte:02x}").unwrap();
+                }
+                input.push_str("\" ");
+            }
+            input.push('\n');
+            prop_assert_eq!(receive_whole(input.as_bytes()), (vec![request], None));
+        }
+    }
 }

@@ -518,3 +518,384 @@ fn push_as_resp2(head: Element, element: &[u8], out: &mut Vec<u8>) {
         _ => out.extend_from_slice(element),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use redis_protocol::resp2::types::OwnedFrame as Frame2;
+    use redis_protocol::resp3::types::{OwnedFrame as Frame3, Resp3Frame as _, VerbatimStringFormat};
+    use redis_protocol::{resp2, resp3};
+
+    use super::*;
+
+    fn scan(input: &[u8]) -> Result<Scanned, FrameError> {
+        FrameScanner::default().scan(input, &FrameLimits::default())
+    }
+
+    fn downgraded(frame: &[u8]) -> String {
+        let mut out = Vec::new();
+        downgrade(Frame::new(frame), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_type_has_an_end_and_a_kind() {
+        let cases: &[(&[u8], FrameKind)] = &[
+            (b"+OK\r\n", FrameKind::Simple),
+            (b"+\r\n", FrameKind::Simple),
+            (b"-ERR no\r\n", FrameKind::Error),
+            (b"!7\r\nERR\r\nno\r\n", FrameKind::Error),
+            (b":-12\r\n", FrameKind::Integer),
+            (b"$3\r\na\r\n\r\n", FrameKind::Bulk),
+            (b"$0\r\n\r\n", FrameKind::Bulk),
+            (b"$-1\r\n", FrameKind::Null),
+            (b"*-1\r\n", FrameKind::Null),
+            (b"_\r\n", FrameKind::Null),
+            (b"#t\r\n", FrameKind::Boolean),
+            (b",-1.5e3\r\n", FrameKind::Double),
+            (b",inf\r\n", FrameKind::Double),
+            (b",nan\r\n", FrameKind::Double),
+            (b"(-123456789012345678901234567890\r\n", FrameKind::BigNumber),
+            (b"=6\r\ntxt:hi\r\n", FrameKind::Verbatim),
+            (b"*0\r\n", FrameKind::Array),
+            (b"*2\r\n*1\r\n:1\r\n$1\r\nx\r\n", FrameKind::Array),
+            (b"%1\r\n+k\r\n*0\r\n", FrameKind::Map),
+            (b"~1\r\n:1\r\n", FrameKind::Set),
+            (b">2\r\n$10\r\ninvalidate\r\n_\r\n", FrameKind::Push),
+            (b"|1\r\n+ttl\r\n:3600\r\n|0\r\n+OK\r\n", FrameKind::Simple),
+            (b"*2\r\n|1\r\n+ttl\r\n*1\r\n:1\r\n:1\r\n:2\r\n", FrameKind::Array),
+        ];
+        for (frame, kind) in cases {
+            let input = [*frame, b"+next\r\n"].concat();
+            assert_eq!(
+                scan(&input),
+                Ok(Scanned::Whole { bytes: frame.len() }),
+                "{}",
+                frame.escape_ascii()
+            );
+            assert_eq!(Frame::new(frame).kind(), *kind, "{}", frame.escape_ascii());
+            for end in 0..frame.len() {
+                assert!(
+                    matches!(scan(&frame[..end]), Ok(Scanned::Partial { .. })),
+                    "{}",
+                    frame.escape_ascii()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        let cases: &[(&[u8], FrameError)] = &[
+            (b"PONG\r\n", FrameError::UnknownType(b'P')),
+            (b"\r\n", FrameError::MissingLineEnd),
+            (b"+OK\n", FrameError::MissingLineEnd),
+            (b"\n", FrameError::MissingLineEnd),
+            (b"$3\r\nabcde", FrameError::MissingLineEnd),
+            (b"$-2\r\n", FrameError::InvalidLength),
+            (b"$\r\n", FrameError::InvalidLength),
+            (b"$01\r\n", FrameError::InvalidLength),
+            (b"*x\r\n", FrameError::InvalidLength),
+            (b"%-1\r\n", FrameError::InvalidLength),
+            (b"*99999999999999999999\r\n", FrameError::InvalidLength),
+            (b":1.5\r\n", FrameError::InvalidValue),
+            (b":\r\n", FrameError::InvalidValue),
+            (b"#x\r\n", FrameError::InvalidValue),
+            (b"_x\r\n", FrameError::InvalidValue),
+            (b",1,5\r\n", FrameError::InvalidValue),
+            (b"(1x\r\n", FrameError::InvalidValue),
+            (b"(-\r\n", FrameError::InvalidValue),
+            (b"=2\r\ntx\r\n", FrameError::InvalidValue),
+            (b"=6\r\ntxtxhi\r\n", FrameError::InvalidValue),
+            (b"$?\r\n", FrameError::Streamed),
+            (b"*?\r\n", FrameError::Streamed),
+            (b"*1\r\n.\r\n", FrameError::Streamed),
+            (b";4\r\nabcd\r\n", FrameError::Streamed),
+            (b"$536870913\r\n", FrameError::BulkTooLong),
+            (b"*67108865\r\n", FrameError::TooManyElements),
+            (b"%9223372036854775807\r\n", FrameError::TooManyElements),
+            (b"*2\r\n*67108863\r\n", FrameError::TooManyElements),
+        ];
+        for (input, error) in cases {
+            assert_eq!(scan(input), Err(*error), "{}", input.escape_ascii());
+        }
+        assert_eq!(
+            scan(&vec![b'+'; limits::FRAME_LINE_BYTES_MAX + 1]),
+            Err(FrameError::LineTooLong)
+        );
+    }
+
+    #[test]
+    fn nesting_has_a_bound() {
+        let nested = |depth| [b"*1\r\n".repeat(depth), b":1\r\n".to_vec()].concat();
+        let deepest = nested(limits::FRAME_DEPTH_MAX);
+        assert_eq!(scan(&deepest), Ok(Scanned::Whole { bytes: deepest.len() }));
+        assert_eq!(
+            scan(&nested(limits::FRAME_DEPTH_MAX + 1)),
+            Err(FrameError::TooDeep)
+        );
+        assert_eq!(scan(&b"*1\r\n".repeat(1_000_000)), Err(FrameError::TooDeep));
+    }
+
+    #[test]
+    fn attributes_alone_never_make_a_frame() {
+        let limits = FrameLimits {
+            elements_max: 1_000,
+            ..FrameLimits::default()
+        };
+        let input = b"|0\r\n".repeat(1_001);
+        assert_eq!(
+            FrameScanner::default().scan(&input, &limits),
+            Err(FrameError::TooManyElements)
+        );
+    }
+
+    #[test]
+    fn an_announced_length_reserves_little() {
+        let needed = limits::READ_AHEAD_BYTES_MAX;
+        assert_eq!(scan(b"*2\r\n$536870912\r\n"), Ok(Scanned::Partial { needed }));
+    }
+
+    /// Were each piece searched from the start, this would take minutes.
+    #[test]
+    fn a_large_frame_in_small_pieces_takes_linear_time() {
+        let mut input = format!("*1000001\r\n${}\r\n", 32 << 20).into_bytes();
+        input.resize(input.len() + (32 << 20), b'v');
+        input.extend_from_slice(b"\r\n");
+        input.extend_from_slice(&b":1\r\n".repeat(1_000_000));
+        let mut scanner = FrameScanner::default();
+        for end in (0..input.len()).step_by(512) {
+            let scanned = scanner.scan(&input[..end], &FrameLimits::default());
+            assert!(matches!(scanned, Ok(Scanned::Partial { .. })));
+        }
+        let whole = Ok(Scanned::Whole { bytes: input.len() });
+        assert_eq!(scanner.scan(&input, &FrameLimits::default()), whole);
+    }
+
+    #[test]
+    fn views_show_values() {
+        assert_eq!(Frame::new(b"$3\r\nabc\r\n").as_bulk(), Some(b"abc".as_slice()));
+        assert_eq!(Frame::new(b"=6\r\ntxt:hi\r\n").as_bulk(), Some(b"hi".as_slice()));
+        assert_eq!(Frame::new(b"$-1\r\n").as_bulk(), None);
+        assert_eq!(Frame::new(b"+OK\r\n").as_simple(), Some(b"OK".as_slice()));
+        assert_eq!(Frame::new(b":-7\r\n").as_integer(), Some(-7));
+        assert_eq!(Frame::new(b"-ERR no\r\n").as_error(), Some(b"ERR no".as_slice()));
+        assert_eq!(
+            Frame::new(b"!6\r\nERR no\r\n").as_error(),
+            Some(b"ERR no".as_slice())
+        );
+        assert_eq!(Frame::new(b"+OK\r\n").as_error(), None);
+        assert!(Frame::new(b"!6\r\nERR no\r\n").is_error());
+        assert!(Frame::new(b"*-1\r\n").is_null());
+        assert!(Frame::new(b">1\r\n:1\r\n").is_push());
+    }
+
+    #[test]
+    fn children_are_values_without_their_attributes() {
+        let map =
+            Frame::new(b"|1\r\n+a\r\n+b\r\n%2\r\n$1\r\nk\r\n*2\r\n:1\r\n:2\r\n|1\r\n+c\r\n:9\r\n:3\r\n_\r\n");
+        let children: Vec<FrameKind> = map.children().map(|child| child.kind()).collect();
+        assert_eq!(
+            children,
+            [
+                FrameKind::Bulk,
+                FrameKind::Array,
+                FrameKind::Integer,
+                FrameKind::Null
+            ]
+        );
+        assert_eq!(map.children().len(), 4);
+        let array = map.children().nth(1).unwrap();
+        let integers: Vec<_> = array
+            .children()
+            .map(|child| child.as_integer().unwrap())
+            .collect();
+        assert_eq!(integers, [1, 2]);
+        assert_eq!(Frame::new(b"$1\r\nk\r\n").children().count(), 0);
+    }
+
+    #[test]
+    fn every_type_has_a_form_in_resp2() {
+        let cases = [
+            ("+OK\r\n", "+OK\r\n"),
+            ("-ERR no\r\n", "-ERR no\r\n"),
+            ("!8\r\nERR\r\nno!\r\n", "-ERR  no!\r\n"),
+            (":1\r\n", ":1\r\n"),
+            ("$-1\r\n", "$-1\r\n"),
+            ("*-1\r\n", "*-1\r\n"),
+            ("_\r\n", "$-1\r\n"),
+            ("#t\r\n", ":1\r\n"),
+            ("#f\r\n", ":0\r\n"),
+            (",1.5\r\n", "$3\r\n1.5\r\n"),
+            ("(12\r\n", "$2\r\n12\r\n"),
+            ("=6\r\ntxt:hi\r\n", "$2\r\nhi\r\n"),
+            ("%1\r\n+k\r\n~1\r\n#t\r\n", "*2\r\n+k\r\n*1\r\n:1\r\n"),
+            (">1\r\n$1\r\nx\r\n", "*1\r\n$1\r\nx\r\n"),
+            (
+                "|1\r\n+a\r\n%1\r\n:1\r\n:2\r\n*2\r\n|1\r\n+a\r\n+b\r\n:1\r\n:2\r\n",
+                "*2\r\n:1\r\n:2\r\n",
+            ),
+        ];
+        for (frame, expected) in cases {
+            assert_eq!(downgraded(frame.as_bytes()), expected, "{frame:?}");
+        }
+    }
+
+    /// Frames of all types that another encoder knows. Map keys are unique, as it keeps a hash map.
+    fn any_frame() -> impl Strategy<Value = Frame3> {
+        let scalar = prop_oneof![
+            any::<Vec<u8>>().prop_map(|data| Frame3::BlobString {
+                data,
+                attributes: None
+            }),
+            "[a-zA-Z ]{0,9}".prop_map(|text| Frame3::SimpleString {
+                data: text.into(),
+                attributes: None
+            }),
+            "[a-zA-Z ]{1,9}".prop_map(|data| Frame3::SimpleError {
+                data,
+                attributes: None
+            }),
+            any::<i64>().prop_map(|data| Frame3::Number {
+                data,
+                attributes: None
+            }),
+            any::<f64>().prop_map(|data| Frame3::Double {
+                data,
+                attributes: None
+            }),
+            any::<bool>().prop_map(|data| Frame3::Boolean {
+                data,
+                attributes: None
+            }),
+            "-?[0-9]{1,40}".prop_map(|text| Frame3::BigNumber {
+                data: text.into(),
+                attributes: None
+            }),
+            any::<Vec<u8>>().prop_map(|data| Frame3::VerbatimString {
+                data,
+                format: VerbatimStringFormat::Text,
+                attributes: None,
+            }),
+            Just(Frame3::Null),
+        ];
+        scalar.prop_recursive(5, 60, 6, |inner| {
+            let pairs = proptest::collection::hash_map(any::<u32>(), inner.clone(), 0..5).prop_map(|pairs| {
+                pairs
+                    .into_iter()
+                    .map(|(key, value)| (Frame3::from(i64::from(key)), value))
+                    .collect()
+            });
+            prop_oneof![
+                proptest::collection::vec(inner, 0..6).prop_map(|data| Frame3::Array {
+                    data,
+                    attributes: None
+                }),
+                pairs.prop_map(|data| Frame3::Map {
+                    data,
+                    attributes: None
+                }),
+            ]
+        })
+    }
+
+    fn encode(frame: &Frame3) -> Vec<u8> {
+        let mut bytes = vec![0; frame.encode_len(false)];
+        let len = resp3::encode::complete::encode(&mut bytes, frame, false).unwrap();
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// `frame`, decoded by another decoder, in RESP2.
+    fn to_resp2(frame: Frame3) -> Frame2 {
+        match frame {
+            Frame3::SimpleString { data, .. } => Frame2::SimpleString(data),
+            Frame3::SimpleError { data, .. } => Frame2::Error(data),
+            Frame3::Number { data, .. } => Frame2::Integer(data),
+            Frame3::Boolean { data, .. } => Frame2::Integer(i64::from(data)),
+            Frame3::Null => Frame2::Null,
+            Frame3::Array { data, .. } => Frame2::Array(data.into_iter().map(to_resp2).collect()),
+            Frame3::Double { .. } => {
+                let encoded = encode(&frame);
+                Frame2::BulkString(encoded[1..encoded.len() - 2].to_vec())
+            }
+            Frame3::BlobString { data, .. }
+            | Frame3::BigNumber { data, .. }
+            | Frame3::VerbatimString { data, .. } => Frame2::BulkString(data),
+            Frame3::Map { data, .. } => Frame2::Array(
+                data.into_iter()
+                    .flat_map(|(key, value)| [to_resp2(key), to_resp2(value)])
+                    .collect(),
+            ),
+            other => panic!("not generated: {other:?}"),
+        }
+    }
+
+    /// Equal up to the order of pairs, which a decoded hash map does not keep.
+    fn sorted(frame: Frame2) -> String {
+        match frame {
+            Frame2::Array(children) => {
+                let mut children: Vec<String> = children.into_iter().map(sorted).collect();
+                children.sort();
+                format!("{children:?}")
+            }
+            scalar => format!("{scalar:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn frames_of_another_encoder_are_scanned_in_pieces(frame in any_frame(), step in 1_usize..50) {
+            let input = encode(&frame);
+            let mut scanner = FrameScanner::default();
+            for end in (0..input.len()).step_by(step) {
+                let scanned = scanner.scan(&input[..end], &FrameLimits::default());
+                let partial = matches!(scanned, Ok(Scanned::Partial { .. }));
+                prop_assert!(partial);
+            }
+            let whole = Ok(Scanned::Whole { bytes: input.len() });
+            prop_assert_eq!(scanner.scan(&input, &FrameLimits::default()), whole);
+        }
+
+        #[test]
+        fn another_decoder_reads_downgraded_frames(frame in any_frame()) {
+            let mut out = Vec::new();
+            downgrade(Frame::new(&encode(&frame)), &mut out);
+            let (read, end) = resp2::decode::decode(&out).unwrap().unwrap();
+            prop_assert_eq!(end, out.len());
+            prop_assert_eq!(sorted(read), sorted(to_resp2(frame)));
+        }
+
+        #[test]
+        fn hostile_bytes_mean_the_same_in_pieces(
+            input in proptest::collection::vec(
+                prop_oneof![
+                    "[-+:$*%~>|=!_#,(?;.]".prop_map(String::into_bytes),
+                    "[0-9]{1,3}|[-?]|txt:|t|inf".prop_map(String::into_bytes),
+                    Just(b"\r\n".to_vec()),
+                    "[:*%~>|$=!][0-5]\r\n".prop_map(String::into_bytes),
+                    any::<[u8; 2]>().prop_map(|bytes| bytes.to_vec()),
+                ],
+                0..40,
+            ).prop_map(|tokens| tokens.concat()),
+            step in 1_usize..7,
+        ) {
+            let mut scanner = FrameScanner::default();
+            let mut last = Ok(Scanned::Partial { needed: 1 });
+            for end in (0..input.len()).step_by(step).chain([input.len()]) {
+                last = scanner.scan(&input[..end], &FrameLimits::default());
+                if !matches!(last, Ok(Scanned::Partial { .. })) {
+                    break;
+                }
+            }
+            prop_assert_eq!(last, scan(&input));
+            if let Ok(Scanned::Whole { bytes }) = last {
+                let frame = Frame::new(&input[..bytes]);
+                let mut out = Vec::new();
+                downgrade(frame, &mut out);
+                prop_assert_eq!(scan(&out), Ok(Scanned::Whole { bytes: out.len() }));
+                prop_assert_eq!(frame.children().count(), frame.children().len());
+            }
+        }
+    }
+}

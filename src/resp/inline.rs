@@ -115,3 +115,58 @@ fn hex_digit(digit: u8) -> u8 {
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, UnbalancedQuotes> {
+        let (mut unescaped, mut words) = (Vec::new(), Vec::new());
+        split_words(line, &mut unescaped, &mut words)?;
+        Ok(words
+            .iter()
+            .map(|word| unescaped[word.start..word.end].to_vec())
+            .collect())
+    }
+
+    /// Compared with what Redis 7.0.15 echoed.
+    #[test]
+    fn words_are_split_as_redis_splits_them() {
+        let cases: &[(&[u8], &[&[u8]])] = &[
+            (b"", &[]),
+            (b" \t\x0b\x0c\r", &[]),
+            (b"GET k", &[b"GET", b"k"]),
+            (b"  GET \t k  ", &[b"GET", b"k"]),
+            (br#""a\x41\n\r\t\b\a\q\\\"" "#, &[b"aA\n\r\t\x08\x07q\\\""]),
+            (br"'it\'s\n'", &[br"it's\n"]),
+            (br#"a"b c""#, &[b"ab c"]),
+            (br#""\x4g""#, &[b"x4g"]),
+            (br#""" ''"#, &[b"", b""]),
+            (b"a\x0bb", &[b"a\x0bb"]),
+            (b"\x0bECHO \x0ca", &[b"ECHO", b"a"]),
+            (b"a\rb", &[b"a", b"b"]),
+            (b"\"a\rb\"", &[b"a\rb"]),
+            (b"\"a\"\x0bb", &[b"a", b"b"]),
+            (b"\xff\"\\xFf\\x0A\"", &[b"\xff\xff\n"]),
+        ];
+        for (line, words) in cases {
+            assert_eq!(split(line).unwrap(), *words, "{}", line.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_quote_must_close_at_the_end_of_a_word() {
+        for line in [
+            r#""a"#,
+            "'a",
+            r#""a"b"#,
+            "'a'b",
+            r#""a\"#,
+            r#""a\""#,
+            r#""a""b""#,
+            r#""\x4"#,
+        ] {
+            assert_eq!(split(line.as_bytes()), Err(UnbalancedQuotes), "{line}");
+        }
+    }
+}

@@ -191,3 +191,162 @@ fn push_with_point(text: &mut F64Text, digits: &[u8], integer_digits: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn formatted(value: f64) -> String {
+        String::from_utf8(format_f64(value).as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn integers_have_one_spelling() {
+        for text in [
+            "", "-", "+1", "01", "-01", "00", "-0", " 1", "1 ", "1a", "0x1", "1.0", "--1",
+        ] {
+            assert_eq!(parse_i64(text.as_bytes()), None, "{text:?}");
+        }
+        for text in [
+            "9223372036854775808",
+            "-9223372036854775809",
+            "18446744073709551616",
+            &"9".repeat(99),
+        ] {
+            assert_eq!(parse_i64(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse_u64(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(parse_u64(b"18446744073709551616"), None);
+        assert_eq!(parse_u64(b"-1"), None);
+    }
+
+    /// What `ZADD` of Redis 7.0.15 accepted, and the score it then told.
+    #[test]
+    fn doubles_are_accepted_as_in_redis() {
+        let cases = [
+            ("+inf", "inf"),
+            ("-Infinity", "-inf"),
+            ("+5", "5"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("1e5", "100000"),
+            ("0e999999999", "0"),
+            ("0e-99999999999999999999", "0"),
+            ("0x1p3", "8"),
+            ("0x.8", "0.5"),
+            ("0X1P-1", "0.5"),
+            ("0x1.fffffffffffff8p0", "2"),
+            ("0x1.fffffffffffff7p1023", "1.7976931348623157e+308"),
+            ("0x1.00000000000008p0", "1"),
+            (
+                "0x1.000000000000080000000000000000000000000001p0",
+                "1.0000000000000002",
+            ),
+            ("0x0.0000000000000000000001p80", "0.00390625"),
+            ("0x1.8p-1075", "4.9406564584124654e-324"),
+            ("2.5e-324", "4.9406564584124654e-324"),
+        ];
+        for (text, score) in cases {
+            assert_eq!(
+                parse_f64(text.as_bytes()).map(formatted).as_deref(),
+                Some(score),
+                "{text}"
+            );
+        }
+    }
+
+    /// What `ZADD` of Redis 7.0.15 refused.
+    #[test]
+    fn doubles_are_refused_as_in_redis() {
+        for text in [
+            "",
+            ".",
+            "e5",
+            "1e",
+            "1e+",
+            "0x",
+            "0x1p",
+            "0x.p1",
+            " 5",
+            "5 ",
+            "nan",
+            "-nan",
+            "nan(1)",
+            "1_000",
+            "--5",
+            "+-5",
+            "1.0e1.0",
+            "1,5",
+            "infi",
+            "infinit",
+            "1e400",
+            "2e308",
+            "0x1p1024",
+            "0x1.fffffffffffff8p1023",
+            "1e-400",
+            "2e-324",
+            "0x1p-1075",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            "1.2.3",
+        ] {
+            assert_eq!(parse_f64(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    /// As C's `printf("%.17g")` prints them.
+    #[test]
+    fn doubles_are_written_as_in_redis() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (3.0, "3"),
+            (0.1, "0.10000000000000001"),
+            (1_234_567.125, "1234567.125"),
+            (0.0001, "0.0001"),
+            (1e-5, "1.0000000000000001e-05"),
+            (-1.5e-7, "-1.4999999999999999e-07"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (123_456_789_012_345_678.0, "1.2345678901234568e+17"),
+            // Ties go to the even digit.
+            (123_456_789_012_345.0 + 0.125, "123456789012345.12"),
+            (123_456_789_012_345.0 + 0.375, "123456789012345.38"),
+            (1e21, "1e+21"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::from_bits(1), "4.9406564584124654e-324"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(formatted(value), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn integers_survive_text(value: i64) {
+            let mut text = Vec::new();
+            push_i64(&mut text, value);
+            prop_assert_eq!(parse_i64(&text), Some(value));
+        }
+
+        #[test]
+        fn doubles_survive_text(bits: u64) {
+            let value = f64::from_bits(bits);
+            prop_assume!(!value.is_nan());
+            let read = parse_f64(format_f64(value).as_bytes());
+            prop_assert_eq!(read.map(f64::to_bits), Some(bits));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-+0-9.eExXpPinfa]{0,12}") {
+            let read = parse_f64(text.as_bytes());
+            if let Ok(value) = text.parse::<f64>() && value.is_normal() {
+                prop_assert_eq!(read, Some(value));
+            }
+        }
+    }
+}

@@ -39,6 +39,11 @@ impl<'a> Reply<'a> {
         self.protocol
     }
 
+    /// Goes on in another version of the protocol.
+    pub fn switch_to(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     /// `OK`.
     #[inline]
     pub fn ok(&mut self) {
@@ -246,5 +251,145 @@ pub(super) fn push_header(out: &mut Vec<u8>, kind: u8, number: u64) {
         10..=99 => out.extend_from_slice(&[kind, digit(10), digit(1), b'\r', b'\n']),
         100..=999 => out.extend_from_slice(&[kind, digit(100), digit(10), digit(1), b'\r', b'\n']),
         _ => push_line(out, kind, itoa::Buffer::new().format(number).as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use redis_protocol::resp3::types::Resp3Frame as _;
+    use redis_protocol::{resp2, resp3};
+
+    use super::*;
+
+    type Write = dyn Fn(&mut Reply<'_>);
+
+    fn written(protocol: Protocol, write: impl Fn(&mut Reply<'_>)) -> String {
+        let mut out = b"+before\r\n".to_vec();
+        write(&mut Reply::new(&mut out, protocol));
+        String::from_utf8(out)
+            .unwrap()
+            .strip_prefix("+before\r\n")
+            .unwrap()
+            .to_owned()
+    }
+
+    /// In RESP2 and in RESP3.
+    fn in_both(write: impl Fn(&mut Reply<'_>)) -> [String; 2] {
+        [Protocol::Resp2, Protocol::Resp3].map(|protocol| written(protocol, &write))
+    }
+
+    #[test]
+    fn replies_that_both_protocols_share() {
+        let cases: [(&str, &Write); 9] = [
+            ("+OK\r\n", &|reply| reply.ok()),
+            ("+PONG\r\n", &|reply| reply.simple("PONG")),
+            (":-42\r\n", &|reply| reply.integer(-42)),
+            ("$5\r\nhello\r\n", &|reply| reply.bulk(b"hello")),
+            ("$0\r\n\r\n", &|reply| reply.bulk(b"")),
+            ("$4\r\n1000\r\n", &|reply| reply.bulk_integer(1000)),
+            ("*0\r\n", &|reply| reply.array(0)),
+            ("*1000000\r\n", &|reply| reply.array(1_000_000)),
+            ("$1\r\na\r\n", &|reply| reply.encoded(b"$1\r\na\r\n")),
+        ];
+        for (expected, write) in cases {
+            assert_eq!(in_both(write), [expected, expected]);
+        }
+    }
+
+    #[test]
+    fn replies_that_resp2_lacks() {
+        let cases: [(&str, &str, &Write); 11] = [
+            ("$-1\r\n", "_\r\n", &|reply| reply.null()),
+            ("*-1\r\n", "_\r\n", &|reply| reply.null_array()),
+            ("*4\r\n", "%2\r\n", &|reply| reply.map(2)),
+            ("*2\r\n", "~2\r\n", &|reply| reply.set(2)),
+            ("*2\r\n", ">2\r\n", &|reply| reply.push(2)),
+            (":1\r\n", "#t\r\n", &|reply| reply.boolean(true)),
+            (":0\r\n", "#f\r\n", &|reply| reply.boolean(false)),
+            ("$3\r\n1.5\r\n", ",1.5\r\n", &|reply| reply.double(1.5)),
+            ("$4\r\n-inf\r\n", ",-inf\r\n", &|reply| {
+                reply.double(f64::NEG_INFINITY);
+            }),
+            ("$2\r\n-9\r\n", "(-9\r\n", &|reply| reply.big_number("-9")),
+            ("$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n", &|reply| {
+                reply.verbatim("txt", b"hi");
+            }),
+        ];
+        for (resp2, resp3, write) in cases {
+            assert_eq!(in_both(write), [resp2, resp3]);
+        }
+    }
+
+    #[test]
+    fn an_error_stays_on_its_line() {
+        let error = |text: &str| written(Protocol::Resp2, |reply| reply.error(text));
+        assert_eq!(error("ERR syntax error"), "-ERR syntax error\r\n");
+        assert_eq!(
+            error("ERR unknown command 'a\r\n+OK'\r\n"),
+            "-ERR unknown command 'a  +OK'\r\n"
+        );
+        assert_eq!(error("\r\n\n"), "-\r\n");
+    }
+
+    #[test]
+    fn an_open_array_gets_its_length_when_it_is_closed() {
+        let text = written(Protocol::Resp2, |reply| {
+            let outer = reply.open_array();
+            reply.integer(1);
+            let inner = reply.open_array();
+            (0..3).for_each(|value| reply.integer(value));
+            reply.close_array(inner, 3);
+            let empty = reply.open_array();
+            reply.close_array(empty, 0);
+            reply.close_array(outer, 3);
+        });
+        assert_eq!(text, "*3\r\n:1\r\n*3\r\n:0\r\n:1\r\n:2\r\n*0\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn another_decoder_reads_scalars(bytes: Vec<u8>, integer: i64, double: f64, truth: bool) {
+            let mut out = Vec::new();
+            let mut reply = Reply::new(&mut out, Protocol::Resp3);
+            reply.array(6);
+            reply.bulk(&bytes);
+            reply.integer(integer);
+            reply.bulk_integer(integer);
+            reply.double(double);
+            reply.boolean(truth);
+            reply.verbatim("txt", b"text");
+            let (frame, end) = resp3::decode::complete::decode(&out).unwrap().unwrap();
+            prop_assert_eq!(end, out.len());
+            let resp3::types::OwnedFrame::Array { data, .. } = frame else { panic!("not an array") };
+            prop_assert_eq!(data[0].as_bytes().unwrap(), &bytes);
+            prop_assert_eq!(&data[1], &integer.into());
+            let digits = integer.to_string();
+            prop_assert_eq!(data[2].as_bytes().unwrap(), digits.as_bytes());
+            prop_assert_eq!(&data[3], &double.into());
+            prop_assert_eq!(&data[4], &truth.into());
+            prop_assert_eq!(data[5].as_bytes().unwrap(), b"text");
+        }
+
+        #[test]
+        fn another_decoder_reads_resp2(bytes: Vec<u8>, integer: i64, error in "[^\r\n]{0,40}") {
+            use resp2::types::OwnedFrame;
+            let mut out = Vec::new();
+            let mut reply = Reply::new(&mut out, Protocol::Resp2);
+            reply.map(2);
+            reply.bulk(&bytes);
+            reply.integer(integer);
+            reply.error(&error);
+            reply.null();
+            let (frame, end) = resp2::decode::decode(&out).unwrap().unwrap();
+            prop_assert_eq!(end, out.len());
+            let expected = OwnedFrame::Array(vec![
+                OwnedFrame::BulkString(bytes),
+                OwnedFrame::Integer(integer),
+                OwnedFrame::Error(error),
+                OwnedFrame::Null,
+            ]);
+            prop_assert_eq!(frame, expected);
+        }
     }
 }

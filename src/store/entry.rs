@@ -161,12 +161,7 @@ impl Entry {
             }
             return;
         }
-        let edited = self.view().byte(0) & EDITED;
-        let mut fresh = Self::new(self.view().key(), self.view().value(), deadline_ms);
-        fresh.set_rank(self.view().rank());
-        fresh.set_generation(self.view().generation());
-        fresh.put(0, [fresh.view().byte(0) | edited]);
-        *self = fresh;
+        *self = self.view().copied(self.view().key(), deadline_ms);
     }
 
     /// Lends the value's bytes for editing, grown with zero bytes to `len` if it is shorter; an integer becomes
@@ -298,6 +293,26 @@ impl<'a> EntryRef<'a> {
     #[inline]
     pub fn generation(self) -> u8 {
         self.byte(GENERATION_AT)
+    }
+
+    /// Redis's name for the type of the value.
+    pub fn type_name(self) -> &'static str {
+        match self.kind() {
+            Kind::Text | Kind::Int => "string",
+        }
+    }
+
+    /// An entry with another key and everything else the same.
+    pub fn copied_for(self, key: &[u8]) -> Entry {
+        self.copied(key, self.deadline_ms())
+    }
+
+    fn copied(self, key: &[u8], deadline_ms: Option<u64>) -> Entry {
+        let mut copy = Entry::new(key, self.value(), deadline_ms);
+        copy.set_rank(self.rank());
+        copy.set_generation(self.generation());
+        copy.put(0, [copy.view().byte(0) | self.byte(0) & EDITED]);
+        copy
     }
 
     /// Bytes of the entry's allocation. O(1).

@@ -7,8 +7,10 @@
 //! one number, [`DeadlineCounts::due`]. The entry remembers its class, so that it can be taken out exactly.
 
 const CLASSES: usize = 7;
-/// The class of deadlines beyond every bucket, 24 days and more. A visit of the sweep counts them anew.
-const FAR: u8 = 7;
+/// The class of deadlines beyond every bucket, 24 days and more. The sweep counts them anew when it meets them.
+pub const FAR: u8 = 7;
+/// How long a far deadline may wait for that: half of the time that it is far away at least.
+pub const FAR_PATIENCE_MS: u64 = (BUCKETS as u64 / 2) << (FINEST_SHIFT + CLASS_SHIFT * (CLASSES as u32 - 1));
 const BUCKETS: usize = 32;
 /// Width of the finest buckets: 256 ms.
 const FINEST_SHIFT: u32 = 8;
@@ -20,18 +22,24 @@ pub struct DeadlineCounts {
     /// Buckets that ended before this time are folded into `due`. Never goes back, whatever the clock does.
     folded_to_ms: u64,
     due: u32,
+    far: u32,
     total: u32,
 }
 
 impl DeadlineCounts {
     /// No deadlines yet.
     pub fn new(now_ms: u64) -> Self {
-        Self { buckets: [[0; BUCKETS]; CLASSES], folded_to_ms: now_ms, due: 0, total: 0 }
+        Self { buckets: [[0; BUCKETS]; CLASSES], folded_to_ms: now_ms, due: 0, far: 0, total: 0 }
     }
 
-    /// Entries whose bucket has passed: all of them are dead.
+    /// Entries whose bucket has passed: all of them are dead, unless the clock was set back since.
     pub fn due(&self) -> u32 {
         self.due
+    }
+
+    /// Entries that no bucket counts yet.
+    pub fn far(&self) -> u32 {
+        self.far
     }
 
     /// Entries with a deadline.
@@ -39,12 +47,20 @@ impl DeadlineCounts {
         self.total
     }
 
+    /// The latest time that [`DeadlineCounts::fold`] was told.
+    pub fn folded_to_ms(&self) -> u64 {
+        self.folded_to_ms
+    }
+
     /// Counts a deadline; the result is its class, which [`DeadlineCounts::subtract`] wants back.
     #[inline]
     pub fn add(&mut self, deadline_ms: u64) -> u8 {
         self.total += 1;
         let class = (0..CLASSES).find(|&class| self.reaches(class, deadline_ms));
-        let Some(class) = class else { return FAR };
+        let Some(class) = class else {
+            self.far += 1;
+            return FAR;
+        };
         *self.counter(class, deadline_ms) += 1;
         class as u8
     }
@@ -53,7 +69,9 @@ impl DeadlineCounts {
     #[inline]
     pub fn subtract(&mut self, deadline_ms: u64, class: u8) {
         self.total -= 1;
-        if class != FAR {
+        if class == FAR {
+            self.far -= 1;
+        } else {
             *self.counter(usize::from(class), deadline_ms) -= 1;
         }
     }

@@ -29,6 +29,14 @@ impl<'s> Key<'s> {
         key
     }
 
+    /// The value at `name`, in a shard that is lent for looking only: nothing is counted or removed. O(1).
+    pub fn peek_in<'a>(shard: &'a Shard, name: &[u8], hash: KeyHash, visit: Visit) -> Option<Text<'a>> {
+        let entry = shard.entry(visit.db, shard.find(visit.db, hash, name)?);
+        let dead = entry.deadline_ms().is_some_and(|at| at <= visit.now_ms);
+        let outdated = entry.generation() != shard.settings().generation();
+        (!dead && !outdated).then(|| entry.value())
+    }
+
     /// The key itself.
     pub fn name(&self) -> &'s [u8] {
         self.name
@@ -50,15 +58,34 @@ impl<'s> Key<'s> {
     /// Counts a hit or a miss as [`Key::read`] does; tells which.
     #[inline]
     pub fn probe(&mut self) -> bool {
-        let Some(position) = self.position else {
-            self.shard.totals.misses += 1;
-            return false;
-        };
-        self.shard.totals.hits += 1;
-        if self.visit.touch {
-            self.shard.touch(self.visit.db, position, self.visit.now_ms);
+        let found = self.look();
+        if let Some(position) = self.position {
+            self.use_at(position);
         }
-        true
+        found
+    }
+
+    /// Counts a hit or a miss, but no use for eviction: for what tells of an entry rather than of its value.
+    #[inline]
+    pub fn look(&mut self) -> bool {
+        let totals = &mut self.shard.totals;
+        let counter = if self.position.is_some() { &mut totals.hits } else { &mut totals.misses };
+        *counter += 1;
+        self.position.is_some()
+    }
+
+    /// Counts a use for eviction, but neither a hit nor a miss: what Redis does for a command that looks a key up
+    /// to change it, and then leaves it.
+    pub fn touch(&mut self) {
+        if let Some(position) = self.position {
+            self.use_at(position);
+        }
+    }
+
+    /// The same, also for a client that wants its uses not to count: TOUCH asks for nothing else.
+    pub fn touch_anyway(&mut self) {
+        self.visit.touch = true;
+        self.touch();
     }
 
     /// The value, without counting anything.
@@ -110,30 +137,39 @@ impl<'s> Key<'s> {
             self.shard.replace(db, position, value, deadline_ms, now_ms);
             self.shard.touch(db, position, now_ms);
         } else {
-            let entry = Entry::new(self.name, value, deadline_ms);
-            self.position = Some(self.shard.insert(db, self.hash, entry, now_ms));
+            self.create(value, deadline_ms);
         }
         self.changed();
     }
 
-    /// Stores what `source` holds, under this key: value, deadline and encoding.
-    pub fn put_like(&mut self, source: &Entry) {
-        let source = source.view();
-        self.put(source.value(), source.deadline_ms());
-        if source.is_edited() {
-            self.edit(0, |_| ());
+    /// Stores `bytes` as the outcome of an edit, which Redis reports as encoding `raw`.
+    pub fn put_edited(&mut self, bytes: &[u8], deadline_ms: Option<u64>) {
+        self.put(Text::Bytes(bytes), deadline_ms);
+        self.edit_counted(0, |_| ((), 0));
+    }
+
+    /// Stores an entry that bears this key: one that was taken from another database, or copied for this key.
+    pub fn adopt(&mut self, entry: Entry) {
+        debug_assert_eq!(entry.view().key(), self.name, "an entry is stored under its own key");
+        if let Some(position) = self.position {
+            drop(self.shard.remove(self.visit.db, position));
         }
+        self.position = Some(self.shard.adopt(self.visit.db, self.hash, entry, self.visit.now_ms));
+        self.changed();
     }
 
     /// Lends the value's bytes for editing, grown with zero bytes to at least `len`; an absent key is created.
     pub fn edit<R>(&mut self, len: usize, edit: impl FnOnce(&mut [u8]) -> R) -> R {
-        if self.position.is_none() {
-            self.put(Text::Bytes(b""), None);
-        }
+        self.edit_counted(len, |bytes| (edit(bytes), 1))
+    }
+
+    /// The same for an edit that tells how many changes it made: writing what was there already is none.
+    pub fn edit_counted<R>(&mut self, len: usize, edit: impl FnOnce(&mut [u8]) -> (R, u64)) -> R {
         let Visit { db, now_ms, .. } = self.visit;
-        let position = self.position.expect("the entry was just made sure of");
-        let result = self.shard.change(db, position, now_ms, |entry| edit(entry.edit(len)));
-        self.changed();
+        let position = self.position.unwrap_or_else(|| self.create(Text::Bytes(b""), None));
+        self.use_at(position);
+        let (result, changes) = self.shard.change(db, position, now_ms, |entry| edit(entry.edit(len)));
+        self.shard.totals.changes += changes;
         result
     }
 
@@ -166,6 +202,22 @@ impl<'s> Key<'s> {
     pub fn is_known_missing(&mut self) -> bool {
         let Visit { db, now_ms, .. } = self.visit;
         self.shard.known_absent().is_some_and(|absent| absent.is_missing(db, self.name, now_ms))
+    }
+
+    /// Adds the entry, which is not there.
+    #[inline]
+    fn create(&mut self, value: Text<'_>, deadline_ms: Option<u64>) -> Position {
+        let entry = Entry::new(self.name, value, deadline_ms);
+        let position = self.shard.insert(self.visit.db, self.hash, entry, self.visit.now_ms);
+        self.position = Some(position);
+        position
+    }
+
+    #[inline]
+    fn use_at(&mut self, position: Position) {
+        if self.visit.touch {
+            self.shard.touch(self.visit.db, position, self.visit.now_ms);
+        }
     }
 
     /// Removes the entry at `position` if it is dead, and looks away from it if it is of an old generation.

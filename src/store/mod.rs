@@ -11,11 +11,13 @@ mod hash;
 mod key;
 mod memory;
 mod random;
+mod reclaim;
 mod scan;
 mod shard;
 mod sweep;
 mod table;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -29,8 +31,9 @@ pub use hash::KeyHash;
 use hash::KeyHasher;
 pub use key::Key;
 use memory::Budget;
+pub use reclaim::Reclaimed;
+use reclaim::Reclaimer;
 pub use scan::Cursor;
-use shard::Keyspace;
 pub use shard::Shard;
 pub use sweep::Swept;
 
@@ -123,6 +126,9 @@ pub struct Store {
     settings: Arc<Settings>,
     /// The shard that evicts when the one that is written to has nothing to give.
     evict_next: AtomicUsize,
+    /// The shard that the sweep goes on with.
+    sweep_next: AtomicUsize,
+    reclaimer: Reclaimer,
 }
 
 /// Shards locked together, in index order. Made for one command; O(keys).
@@ -135,6 +141,12 @@ impl LockedShards<'_> {
     pub fn of(&mut self, hash: KeyHash) -> &mut Shard {
         let found = self.guards.binary_search_by_key(&hash.shard, |(index, _)| *index);
         &mut self.guards[found.expect("all shards of the command's keys are locked")].1
+    }
+
+    /// The same, to look at beside others.
+    pub fn view(&self, hash: KeyHash) -> &Shard {
+        let found = self.guards.binary_search_by_key(&hash.shard, |(index, _)| *index);
+        &self.guards[found.expect("all shards of the command's keys are locked")].1
     }
 }
 
@@ -154,7 +166,13 @@ impl Store {
         });
         let shard = |seed| CachePadded::new(Mutex::new(Shard::new(Arc::clone(&settings), seed)));
         let shards = (1..=1u64 << SHARD_BITS).map(shard).collect();
-        Self { shards, settings, evict_next: AtomicUsize::new(0) }
+        Self {
+            shards,
+            settings,
+            evict_next: AtomicUsize::new(0),
+            sweep_next: AtomicUsize::new(0),
+            reclaimer: Reclaimer::default(),
+        }
     }
 
     /// How many databases there are.
@@ -241,7 +259,7 @@ impl Store {
             let shard = shard.lock();
             if let Some(keyspace) = shard.keyspace(db) {
                 size.entries += keyspace.table.len();
-                size.volatile += keyspace.volatile;
+                size.volatile += keyspace.volatile();
             }
         }
         size
@@ -269,20 +287,45 @@ impl Store {
             let mut shard = shard.lock();
             shard.totals = Totals { changes: shard.totals.changes, ..Totals::default() };
         }
+        self.reclaimer.reset();
     }
 
-    /// Empties one database, shard by shard. What it held is for the caller to drop, in its own time.
-    pub fn flush(&self, db: usize) -> Flushed {
-        let taken = |shard: &CachePadded<Mutex<Shard>>| {
+    /// Empties one database, shard by shard; what it held is freed aside. Returns how many entries there were.
+    /// O(shards), whatever they hold.
+    pub fn flush(&self, db: usize) -> usize {
+        self.flush_databases(db..db + 1)
+    }
+
+    /// Empties all databases; otherwise like [`Store::flush`].
+    pub fn flush_all(&self) -> usize {
+        self.flush_databases(0..self.settings.databases)
+    }
+
+    fn flush_databases(&self, databases: Range<usize>) -> usize {
+        let mut keyspaces = Vec::new();
+        for shard in &self.shards {
             let mut shard = shard.lock();
             if let Some(absent) = shard.known_absent() {
                 absent.overtake_all();
             }
-            let taken = shard.take_all(db);
-            shard.totals.changes += taken.as_ref().map_or(0, |keyspace| keyspace.table.len() as u64);
-            taken
-        };
-        Flushed(self.shards.iter().filter_map(taken).collect())
+            for taken in databases.clone().filter_map(|db| shard.take_all(db)).collect::<Vec<_>>() {
+                shard.totals.changes += taken.table.len() as u64;
+                keyspaces.push(taken);
+            }
+        }
+        let entries = keyspaces.iter().map(|keyspace| keyspace.table.len()).sum();
+        self.reclaimer.free_keyspaces(keyspaces);
+        entries
+    }
+
+    /// Frees an entry that was taken out: aside, where that would take a while.
+    pub fn free(&self, entry: Entry) {
+        self.reclaimer.free_entry(entry);
+    }
+
+    /// What is freed aside.
+    pub fn reclaimed(&self) -> Reclaimed {
+        self.reclaimer.reclaimed()
     }
 
     /// Exchanges two databases at once: all shards are locked.
@@ -339,8 +382,8 @@ impl Store {
     }
 
     /// Everything may have been written: all copies go, and fetches under way leave none.
-    pub fn invalidate_all(&self) -> Vec<Flushed> {
-        (0..self.settings.databases).map(|db| self.flush(db)).collect()
+    pub fn invalidate_all(&self) -> usize {
+        self.flush_all()
     }
 
     /// Begins a new generation: entries of earlier ones are fetched again when they are read.
@@ -377,19 +420,4 @@ pub enum Fetched<'a> {
     NotKept,
     /// No answer, or an error.
     Failed(Arc<str>),
-}
-
-/// Entries that were taken out of the store. Dropping them takes time by their number.
-pub struct Flushed(Vec<Keyspace>);
-
-impl Flushed {
-    /// How many entries there are.
-    pub fn len(&self) -> usize {
-        self.0.iter().map(|keyspace| keyspace.table.len()).sum()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }

@@ -1,4 +1,4 @@
-//! Walking the keyspace in hash order.
+//! Walking the keyspace in hash order, and picking a key at random.
 //!
 //! A cursor is a point in the order of hashes: shard, then place in the shard's table. Entries keep their place
 //! whatever a table's size is, so an entry that is there during the whole walk is returned exactly once, however
@@ -6,8 +6,8 @@
 
 use super::entry::EntryRef;
 use super::random::Random;
+use super::shard::Shard;
 use super::{Store, Visit};
-use crate::limits::SHARD_BITS;
 
 const ORDER_BITS: u32 = 32;
 
@@ -15,9 +15,15 @@ const ORDER_BITS: u32 = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub u64);
 
+impl Cursor {
+    /// Where the walk begins, and what says that it has ended.
+    pub const START: Self = Self(0);
+}
+
 impl Store {
-    /// Visits the living entries from `cursor` on, at least `count` of them or of empty places, and returns the
-    /// cursor to go on with. Any number is accepted as a cursor; one that is past the end ends the walk.
+    /// Calls `each` for the living entries from `cursor` on until `count` entries were met, the dead included,
+    /// which are removed on the way; it goes a bucket at a time, so they may be a few more. Returns the cursor
+    /// to go on with. Any number is accepted as a cursor; one that is past the end ends the walk.
     pub fn scan(
         &self,
         cursor: Cursor,
@@ -25,53 +31,102 @@ impl Store {
         visit: Visit,
         mut each: impl FnMut(EntryRef<'_>),
     ) -> Cursor {
-        let mut shard_index = (cursor.0 >> ORDER_BITS) as usize;
-        let mut order = cursor.0 as u32;
-        let mut steps = 0;
-        while shard_index < 1 << SHARD_BITS {
-            let shard = self.shards[shard_index].lock();
-            let next = shard.keyspace(visit.db).and_then(|keyspace| {
-                keyspace.table.scan(order, &self.settings.hasher, |entry| {
-                    steps += 1;
-                    if entry.deadline_ms().is_none_or(|at| at > visit.now_ms) {
-                        each(entry);
-                    }
-                })
-            });
-            match next {
-                Some(next) => order = next,
-                None => (shard_index, order) = (shard_index + 1, 0),
+        let first = usize::try_from(cursor.0 >> ORDER_BITS).unwrap_or(usize::MAX);
+        let mut place = Some(cursor.0 as u32);
+        let mut met = 0;
+        for index in first..self.shards.len() {
+            while let Some(order) = place {
+                if met >= count {
+                    return Cursor((index as u64) << ORDER_BITS | u64::from(order));
+                }
+                let (met_here, next) = self.shards[index].lock().scan_bucket(visit, order, &mut each);
+                met += met_here;
+                place = next;
             }
-            if steps >= count && shard_index < 1 << SHARD_BITS {
-                return Cursor((shard_index as u64) << ORDER_BITS | u64::from(order));
-            }
+            place = Some(0);
         }
-        Cursor(0)
+        Cursor::START
     }
 
     /// A copy of some living key of the database, each about equally likely. `None` when there is none.
-    pub fn random_key(&self, visit: Visit, random: &mut Random) -> Option<Vec<u8>> {
-        /// Dead entries may be met first; after so many of them the walk goes on in order.
-        const TRIES: usize = 64;
+    /// O(1) in a store with more entries than shards, else O(shards).
+    pub fn random_key(&self, visit: Visit) -> Option<Vec<u8>> {
+        /// Most tries meet an entry in a store that is not nearly empty.
+        const TRIES: usize = 32;
+        let mut random = Random::new(self.shards[0].lock().random.bits());
         for _ in 0..TRIES {
-            let at = random.bits() >> (64 - SHARD_BITS - ORDER_BITS);
-            if let Some(key) = self.key_from(Cursor(at), visit, random) {
-                return Some(key);
+            let shard = self.shards[random.below(self.shards.len())].lock();
+            if let Some(key) = shard.random_key(visit, &mut random) {
+                return Some(key.to_vec());
             }
         }
-        self.key_from(Cursor(0), visit, random)
+        self.random_key_of_few(visit, &mut random).or_else(|| self.first_key(visit))
     }
 
-    /// One of the first keys found at or behind `cursor`.
-    fn key_from(&self, cursor: Cursor, visit: Visit, random: &mut Random) -> Option<Vec<u8>> {
-        let mut chosen = None;
-        let mut seen = 0;
-        self.scan(cursor, 1, visit, |entry| {
-            seen += 1;
-            if random.below(seen) == 0 {
-                chosen = Some(entry.key().to_vec());
+    /// A random key of a store with few entries: chooses among the shards by what they hold. `None` also when
+    /// only dead entries are met.
+    fn random_key_of_few(&self, visit: Visit, random: &mut Random) -> Option<Vec<u8>> {
+        /// A shard's table is a quarter full or more, so that so many tries find an entry in it.
+        const TRIES: usize = 128;
+        let entries_in = |shard: &Shard| shard.keyspace(visit.db).map_or(0, |keyspace| keyspace.table.len());
+        let entries = self.shards.iter().map(|shard| entries_in(&shard.lock())).sum();
+        let mut chosen = if entries == 0 { return None } else { random.below(entries) };
+        let shard = self.shards.iter().map(|shard| shard.lock()).find(|shard| {
+            let here = entries_in(shard);
+            let found = chosen < here;
+            chosen = chosen.saturating_sub(here);
+            found
+        })?;
+        (0..TRIES).find_map(|_| shard.random_key(visit, random)).map(<[u8]>::to_vec)
+    }
+
+    /// The first living key in the order of the walk. O(entries), but the dead that it meets are gone after it.
+    fn first_key(&self, visit: Visit) -> Option<Vec<u8>> {
+        let mut first = None;
+        let mut cursor = Cursor::START;
+        while first.is_none() {
+            cursor = self.scan(cursor, 1, visit, |entry| first = Some(entry.key().to_vec()));
+            if cursor == Cursor::START {
+                break;
             }
+        }
+        first
+    }
+}
+
+impl Shard {
+    /// Visits the living entries at home in the bucket that `order` falls in. Returns how many were met, the dead
+    /// included, and where the next bucket begins.
+    fn scan_bucket(
+        &mut self,
+        visit: Visit,
+        order: u32,
+        each: &mut impl FnMut(EntryRef<'_>),
+    ) -> (usize, Option<u32>) {
+        let Some(keyspace) = self.keyspace(visit.db).filter(|keyspace| !keyspace.table.is_empty()) else {
+            return (0, None);
+        };
+        let mut met = 0;
+        if keyspace.volatile() > 0 {
+            let home = keyspace.table.home(order);
+            met += self.sweep_bucket(visit.db, home, visit.now_ms);
+        }
+        let hasher = &self.settings().hasher;
+        let next = self.keyspace(visit.db).and_then(|keyspace| {
+            keyspace.table.scan(order, hasher, |entry| {
+                met += 1;
+                if entry.deadline_ms().is_none_or(|at| at > visit.now_ms) {
+                    each(entry);
+                }
+            })
         });
-        chosen
+        (met, next)
+    }
+
+    /// The living key in some slot of the table, if there is one.
+    fn random_key(&self, visit: Visit, random: &mut Random) -> Option<&[u8]> {
+        let table = &self.keyspace(visit.db)?.table;
+        let entry = table.get(table.random_slot(random)?);
+        entry.deadline_ms().is_none_or(|at| at > visit.now_ms).then(|| entry.key())
     }
 }

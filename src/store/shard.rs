@@ -16,12 +16,47 @@ use super::{Settings, Totals};
 use crate::limits::EVICTION_BUCKETS_MAX;
 use crate::values::text::Text;
 
-/// The entries of one database in one shard.
+/// The entries of one database in one shard, and the books about them: taking them out is O(1).
 #[derive(Default)]
 pub struct Keyspace {
     pub(super) table: Table,
-    /// Entries with a deadline.
-    pub(super) volatile: usize,
+    /// When they die, once one of them does.
+    pub(super) deadlines: Option<Box<DeadlineCounts>>,
+    /// When the dead were last searched for, in Unix milliseconds.
+    pub(super) swept_at_ms: u64,
+    /// Bytes of the entries, without the table.
+    entry_bytes: usize,
+}
+
+impl Keyspace {
+    /// How many entries have a deadline.
+    pub(super) fn volatile(&self) -> usize {
+        self.deadlines.as_ref().map_or(0, |counts| counts.total() as usize)
+    }
+
+    fn used_bytes(&self) -> usize {
+        self.table.allocated_bytes() + self.entry_bytes
+    }
+
+    fn counts(&mut self, now_ms: u64) -> &mut DeadlineCounts {
+        self.deadlines.get_or_insert_with(|| {
+            self.swept_at_ms = now_ms;
+            Box::new(DeadlineCounts::new(now_ms))
+        })
+    }
+
+    /// Counts the deadline of an entry that was counted as `before`: deadline and class.
+    pub(super) fn recount_deadline(&mut self, position: Position, before: Option<(u64, u8)>, now_ms: u64) {
+        let deadline_ms = self.table.get(position).deadline_ms();
+        let counts = self.counts(now_ms);
+        if let Some((deadline_ms, class)) = before {
+            counts.subtract(deadline_ms, class);
+        }
+        if let Some(deadline_ms) = deadline_ms {
+            let class = counts.add(deadline_ms);
+            self.table.get_mut(position).set_deadline_class(class);
+        }
+    }
 }
 
 /// One shard's part of all databases.
@@ -54,15 +89,12 @@ impl Keyspaces {
 pub struct Shard {
     keyspaces: Keyspaces,
     settings: Arc<Settings>,
-    deadlines: Option<Box<DeadlineCounts>>,
     absent: Option<Box<AbsentKeys>>,
     /// Entries and tables.
     used_bytes: i64,
     /// The part of `used_bytes` that the budget does not know yet.
     unreported: i64,
     pub(super) random: Random,
-    pub(super) sweep_at: (usize, usize),
-    pub(super) swept_at_ms: u64,
     /// Counters since the start or the last CONFIG RESETSTAT.
     pub totals: Totals,
 }
@@ -72,13 +104,10 @@ impl Shard {
         Self {
             keyspaces: Keyspaces { first: Keyspace::default(), others: None },
             settings,
-            deadlines: None,
             absent: None,
             used_bytes: 0,
             unreported: 0,
             random: Random::new(seed),
-            sweep_at: (0, 0),
-            swept_at_ms: 0,
             totals: Totals::default(),
         }
     }
@@ -103,10 +132,6 @@ impl Shard {
         &self.settings
     }
 
-    pub(super) fn deadlines(&mut self) -> Option<&mut DeadlineCounts> {
-        self.deadlines.as_deref_mut()
-    }
-
     /// The entries of database `db`; `None` while it was never written here.
     #[inline]
     pub(super) fn keyspace(&self, db: usize) -> Option<&Keyspace> {
@@ -114,7 +139,7 @@ impl Shard {
     }
 
     #[inline]
-    fn keyspace_mut(&mut self, db: usize) -> &mut Keyspace {
+    pub(super) fn keyspace_mut(&mut self, db: usize) -> &mut Keyspace {
         self.keyspaces.get_mut(db, self.settings.databases)
     }
 
@@ -139,29 +164,40 @@ impl Shard {
         }
     }
 
-    /// Adds an entry whose key is not there.
+    /// Adds an entry whose key is not there, as one that was never hit.
     pub(super) fn insert(&mut self, db: usize, hash: KeyHash, mut entry: Entry, now_ms: u64) -> Position {
         entry.set_rank(self.settings.policy().on_insert(now_ms));
+        self.adopt(db, hash, entry, now_ms)
+    }
+
+    /// Adds an entry whose key is not there, with the rank that it has.
+    pub(super) fn adopt(&mut self, db: usize, hash: KeyHash, mut entry: Entry, now_ms: u64) -> Position {
         entry.set_generation(self.settings.generation());
-        let volatile = self.count_deadline(&mut entry, now_ms);
-        let bytes = entry.view().allocated_bytes();
         let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
-        keyspace.volatile += usize::from(volatile);
-        let table_bytes = keyspace.table.allocated_bytes();
+        let used_bytes = keyspace.used_bytes();
+        if let Some(deadline_ms) = entry.view().deadline_ms() {
+            entry.set_deadline_class(keyspace.counts(now_ms).add(deadline_ms));
+        }
+        keyspace.entry_bytes += entry.view().allocated_bytes();
         let position = keyspace.table.insert(hash, entry, &self.settings.hasher);
-        let grown = keyspace.table.allocated_bytes() - table_bytes;
-        self.charge((bytes + grown) as i64);
+        let delta = keyspace.used_bytes() as i64 - used_bytes as i64;
+        self.charge(delta);
         position
     }
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, db: usize, position: Position) -> Entry {
-        self.uncount_deadline(db, position);
-        let table = &mut self.keyspaces.get_mut(db, self.settings.databases).table;
-        let table_bytes = table.allocated_bytes();
-        let entry = table.remove(position, &self.settings.hasher);
-        let freed = table_bytes - table.allocated_bytes() + entry.view().allocated_bytes();
-        self.charge(-(freed as i64));
+        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
+        let used_bytes = keyspace.used_bytes();
+        let entry = keyspace.table.remove(position, &self.settings.hasher);
+        let view = entry.view();
+        if let Some(deadline_ms) = view.deadline_ms() {
+            let counts = keyspace.deadlines.as_mut().expect("the deadline was counted");
+            counts.subtract(deadline_ms, view.deadline_class());
+        }
+        keyspace.entry_bytes -= view.allocated_bytes();
+        let delta = keyspace.used_bytes() as i64 - used_bytes as i64;
+        self.charge(delta);
         entry
     }
 
@@ -191,39 +227,31 @@ impl Shard {
         now_ms: u64,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> R {
-        let before = self.entry(db, position);
+        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
+        let before = keyspace.table.get(position);
         let (bytes_before, deadline_before) = (before.allocated_bytes(), before.deadline_ms());
         let class = before.deadline_class();
-        let mut entry = self.keyspace_mut(db).table.get_mut(position);
+        let mut entry = keyspace.table.get_mut(position);
         let result = change(&mut entry);
         let (bytes, deadline) = (entry.view().allocated_bytes(), entry.view().deadline_ms());
         drop(entry);
         if deadline.is_some() || deadline_before.is_some() {
-            self.recount_deadline(db, position, deadline_before.map(|at| (at, class)), now_ms);
+            keyspace.recount_deadline(position, deadline_before.map(|at| (at, class)), now_ms);
         }
         if bytes != bytes_before {
+            keyspace.entry_bytes = keyspace.entry_bytes + bytes - bytes_before;
             self.charge(bytes as i64 - bytes_before as i64);
         }
         result
     }
 
-    /// Takes all entries of a database out; dropping them is the caller's.
+    /// Takes all entries of a database out; dropping them is the caller's. O(1).
     pub(super) fn take_all(&mut self, db: usize) -> Option<Keyspace> {
         if self.keyspace(db).is_none_or(|keyspace| keyspace.table.buckets() == 0) {
             return None;
         }
         let taken = std::mem::take(self.keyspace_mut(db));
-        let mut bytes = taken.table.allocated_bytes();
-        for at in 0..taken.table.buckets() {
-            for position in taken.table.positions_in(at) {
-                let entry = taken.table.get(position);
-                bytes += entry.allocated_bytes();
-                if let (Some(deadline_ms), Some(counts)) = (entry.deadline_ms(), self.deadlines.as_mut()) {
-                    counts.subtract(deadline_ms, entry.deadline_class());
-                }
-            }
-        }
-        self.charge(-(bytes as i64));
+        self.charge(-(taken.used_bytes() as i64));
         Some(taken)
     }
 
@@ -284,7 +312,7 @@ impl Shard {
     fn sample_database(&mut self, policy: &dyn Policy) -> Option<usize> {
         let eligible = |shard: &Self, db| {
             shard.keyspace(db).map_or(0, |keyspace: &Keyspace| {
-                if policy.volatile_only() { keyspace.volatile } else { keyspace.table.len() }
+                if policy.volatile_only() { keyspace.volatile() } else { keyspace.table.len() }
             })
         };
         let total: usize = (0..self.settings.databases).map(|db| eligible(self, db)).sum();
@@ -304,38 +332,5 @@ impl Shard {
     fn charge(&mut self, delta: i64) {
         self.used_bytes += delta;
         self.settings.budget.report(&mut self.unreported, delta);
-    }
-
-    /// Counts the entry's deadline, if it has one.
-    fn count_deadline(&mut self, entry: &mut Entry, now_ms: u64) -> bool {
-        let Some(deadline_ms) = entry.view().deadline_ms() else { return false };
-        let counts = self.deadlines.get_or_insert_with(|| Box::new(DeadlineCounts::new(now_ms)));
-        entry.set_deadline_class(counts.add(deadline_ms));
-        true
-    }
-
-    fn uncount_deadline(&mut self, db: usize, position: Position) {
-        let entry = self.entry(db, position);
-        let (deadline_ms, class) = (entry.deadline_ms(), entry.deadline_class());
-        if let (Some(deadline_ms), Some(counts)) = (deadline_ms, self.deadlines.as_mut()) {
-            counts.subtract(deadline_ms, class);
-            self.keyspace_mut(db).volatile -= 1;
-        }
-    }
-
-    /// Counts the deadline of an entry that was counted as `before`.
-    fn recount_deadline(&mut self, db: usize, position: Position, before: Option<(u64, u8)>, now_ms: u64) {
-        let counts = self.deadlines.get_or_insert_with(|| Box::new(DeadlineCounts::new(now_ms)));
-        if let Some((deadline_ms, class)) = before {
-            counts.subtract(deadline_ms, class);
-        }
-        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
-        keyspace.volatile -= usize::from(before.is_some());
-        let mut entry = keyspace.table.get_mut(position);
-        if let Some(deadline_ms) = entry.view().deadline_ms() {
-            entry.set_deadline_class(counts.add(deadline_ms));
-            drop(entry);
-            keyspace.volatile += 1;
-        }
     }
 }

@@ -1,17 +1,21 @@
 //! Removes entries whose deadline has passed and that nobody asks for again.
 //!
-//! A shard is visited when enough of it is dead to be worth reading through it, in slices of bounded length, so
-//! that a request never waits long for its lock. The longer the dead lie, the fewer of them suffice.
+//! A database of a shard is read through when enough of it is dead to be worth it, in slices of bounded length,
+//! so that a request never waits long for the shard's lock. The longer the dead lie, the fewer of them suffice.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::Store;
-use super::shard::Shard;
-use crate::limits::SWEEP_BUCKETS_PER_SLICE;
+use parking_lot::MutexGuard;
 
-/// One dead entry in this many is worth a visit at once.
+use super::Store;
+use super::expiry::{DeadlineCounts, FAR, FAR_PATIENCE_MS};
+use super::shard::Shard;
+use super::table::Position;
+use crate::limits::{SWEEP_BUCKETS_PER_SLICE, SWEEP_BUCKETS_PER_TICK};
+
+/// One dead entry in this many is worth reading through them at once.
 const PATIENCE: u64 = 16;
-/// With each of these periods that the dead lie, one in another [`PATIENCE`] suffices.
+/// With each of these periods since the last time, one in another [`PATIENCE`] suffices.
 const PATIENCE_PERIOD_MS: u64 = 4_000;
 
 /// What a sweep did.
@@ -19,6 +23,8 @@ const PATIENCE_PERIOD_MS: u64 = 4_000;
 pub struct Swept {
     /// Dead entries removed.
     pub removed: usize,
+    /// Buckets of entries that were read.
+    pub buckets: usize,
     /// Entries with a deadline that are left.
     pub volatile: usize,
     /// Entries known to be dead that are left.
@@ -26,74 +32,113 @@ pub struct Swept {
 }
 
 impl Store {
-    /// Visits each shard once: a slice of those that are worth it. `effort` is 1 to 10 (`active-expire-effort`).
+    /// Reads through those shards that are worth it, until so much was read that the rest has to wait for the
+    /// next call. `effort` is 1 to 10 (`active-expire-effort`). O(shards), beside what it reads.
     pub fn sweep(&self, now_ms: u64, effort: u64) -> Swept {
         let mut swept = Swept::default();
         if !self.settings.sweeps.load(Relaxed) {
             return swept;
         }
-        for shard in &self.shards {
-            let mut shard = shard.lock();
-            while shard.is_worth_a_sweep(now_ms, effort) {
-                swept.removed += shard.sweep_slice(now_ms);
-                parking_lot::MutexGuard::bump(&mut shard);
+        let first = self.sweep_next.load(Relaxed);
+        let buckets_max = SWEEP_BUCKETS_PER_TICK * effort as usize;
+        for step in 0..self.shards.len() {
+            let index = (first + step) % self.shards.len();
+            if swept.buckets < buckets_max {
+                self.sweep_next.store(index + 1, Relaxed);
             }
-            if let Some(deadlines) = shard.deadlines() {
+            self.sweep_shard(index, now_ms, effort, buckets_max, &mut swept);
+        }
+        swept
+    }
+
+    fn sweep_shard(&self, index: usize, now_ms: u64, effort: u64, buckets_max: usize, swept: &mut Swept) {
+        let mut shard = self.shards[index].lock();
+        for db in 0..self.settings.databases {
+            if swept.buckets < buckets_max && shard.is_worth_a_sweep(db, now_ms, effort) {
+                let mut next = Some(0);
+                while let Some(order) = next {
+                    next = shard.sweep_slice(db, order, now_ms, swept);
+                    MutexGuard::bump(&mut shard);
+                }
+            }
+            if let Some(deadlines) = shard.keyspace(db).and_then(|keyspace| keyspace.deadlines.as_ref()) {
                 swept.volatile += deadlines.total() as usize;
                 swept.due += deadlines.due() as usize;
             }
         }
-        swept
     }
 }
 
 impl Shard {
-    fn is_worth_a_sweep(&mut self, now_ms: u64, effort: u64) -> bool {
-        // A sweep that has begun to read through the shard reads it to its end.
-        if self.sweep_at != (0, 0) {
-            return true;
-        }
-        let waited_ms = now_ms.saturating_sub(self.swept_at_ms);
-        let Some(deadlines) = self.deadlines() else { return false };
+    fn is_worth_a_sweep(&mut self, db: usize, now_ms: u64, effort: u64) -> bool {
+        let swept_at_ms = self.keyspace(db).map_or(0, |keyspace| keyspace.swept_at_ms);
+        let Some(deadlines) = self.deadlines(db) else { return false };
+        let set_back = now_ms < deadlines.folded_to_ms();
         deadlines.fold(now_ms);
-        let urgency = PATIENCE * effort * (1 + waited_ms / PATIENCE_PERIOD_MS);
-        deadlines.due() > 0 && u64::from(deadlines.due()) * urgency >= u64::from(deadlines.total())
-    }
-
-    /// Reads a bounded number of buckets on; returns how many dead entries it removed.
-    fn sweep_slice(&mut self, now_ms: u64) -> usize {
-        let (mut db, mut bucket) = self.sweep_at;
-        let mut removed = 0;
-        for _ in 0..SWEEP_BUCKETS_PER_SLICE {
-            let buckets = self.keyspace(db).filter(|keyspace| keyspace.volatile > 0).map(|k| k.table.buckets());
-            if bucket < buckets.unwrap_or(0) {
-                removed += self.sweep_bucket(db, bucket, now_ms);
-                bucket += 1;
-            } else {
-                (db, bucket) = (db + 1, 0);
-            }
-            if db == self.settings().databases {
-                self.sweep_at = (0, 0);
-                self.swept_at_ms = now_ms;
-                return removed;
-            }
+        // A clock that was set back is far from the last sweep in the other direction.
+        let waited_ms = now_ms.abs_diff(swept_at_ms);
+        if set_back && waited_ms < PATIENCE_PERIOD_MS {
+            return false;
         }
-        self.sweep_at = (db, bucket);
-        removed
+        let urgency = PATIENCE * effort * (1 + waited_ms / PATIENCE_PERIOD_MS);
+        let due = u64::from(deadlines.due());
+        let many_are_dead = due > 0 && due.saturating_mul(urgency) >= u64::from(deadlines.total());
+        many_are_dead || deadlines.far() > 0 && waited_ms >= FAR_PATIENCE_MS
     }
 
-    fn sweep_bucket(&mut self, db: usize, bucket: usize, now_ms: u64) -> usize {
+    /// Reads a bounded number of buckets from the one at `order` on; returns where to go on. A place in the order
+    /// of hashes stays true when the table becomes smaller on the way.
+    fn sweep_slice(&mut self, db: usize, mut order: u32, now_ms: u64, swept: &mut Swept) -> Option<u32> {
+        for _ in 0..SWEEP_BUCKETS_PER_SLICE {
+            let keyspace = self.keyspace_mut(db);
+            let (volatile, table) = (keyspace.volatile(), &keyspace.table);
+            let bucket = table.home(order);
+            let next = table.order_behind(bucket).filter(|_| volatile > 0);
+            keyspace.swept_at_ms = now_ms;
+            swept.buckets += 1;
+            swept.removed += self.sweep_bucket(db, bucket, now_ms);
+            order = next?;
+        }
+        Some(order)
+    }
+
+    /// Removes the dead entries of one bucket; returns how many there were. Removal moves other entries into the
+    /// bucket, and may make the table smaller.
+    pub(super) fn sweep_bucket(&mut self, db: usize, bucket: usize, now_ms: u64) -> usize {
         let mut removed = 0;
-        // Removal moves other entries into the bucket, and may make the table smaller.
-        while let Some(position) = self.keyspace(db).and_then(|keyspace| {
-            let table = &keyspace.table;
-            let dead = |position: &_| table.get(*position).deadline_ms().is_some_and(|at| at <= now_ms);
-            (bucket < table.buckets()).then(|| table.positions_in(bucket).find(dead)).flatten()
-        }) {
+        while let Some(position) = self.dead_in(db, bucket, now_ms) {
             drop(self.remove(db, position));
-            self.totals.expired += 1;
             removed += 1;
         }
+        self.totals.expired += removed as u64;
+        self.recount_far(db, bucket, now_ms);
         removed
+    }
+
+    fn dead_in(&self, db: usize, bucket: usize, now_ms: u64) -> Option<Position> {
+        let table = &self.keyspace(db)?.table;
+        let is_dead = |position: &Position| table.get(*position).deadline_ms().is_some_and(|at| at <= now_ms);
+        (bucket < table.buckets()).then(|| table.positions_in(bucket).find(is_dead)).flatten()
+    }
+
+    /// Counts deadlines anew that were too far away for the finer counts.
+    fn recount_far(&mut self, db: usize, bucket: usize, now_ms: u64) {
+        let keyspace = self.keyspace_mut(db);
+        if keyspace.deadlines.as_ref().is_none_or(|counts| counts.far() == 0) || bucket >= keyspace.table.buckets()
+        {
+            return;
+        }
+        for position in keyspace.table.positions_in(bucket) {
+            let entry = keyspace.table.get(position);
+            let class = entry.deadline_class();
+            if let Some(deadline_ms) = entry.deadline_ms().filter(|_| class == FAR) {
+                keyspace.recount_deadline(position, Some((deadline_ms, class)), now_ms);
+            }
+        }
+    }
+
+    fn deadlines(&mut self, db: usize) -> Option<&mut DeadlineCounts> {
+        self.keyspace(db)?.deadlines.as_ref()?;
+        self.keyspace_mut(db).deadlines.as_deref_mut()
     }
 }

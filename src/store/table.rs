@@ -16,6 +16,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::entry::{Entry, EntryRef, size_class};
 use super::hash::{KeyHash, KeyHasher};
+use super::random::Random;
 
 const SLOTS: usize = 8;
 const BUCKET_BYTES: usize = 64;
@@ -135,10 +136,28 @@ impl Table {
         entry
     }
 
+    /// The bucket that entries of this order have their home in.
+    pub fn home(&self, order: u32) -> usize {
+        ((u64::from(order) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The order where the homes in the bucket behind `bucket` begin; `None` behind the last.
+    pub fn order_behind(&self, bucket: usize) -> Option<u32> {
+        let order = ((bucket as u64 + 1) << 32).div_ceil(self.buckets.len() as u64);
+        u32::try_from(order).ok()
+    }
+
     /// The positions of bucket `at`'s entries.
     pub fn positions_in(&self, at: usize) -> impl Iterator<Item = Position> + use<> {
         let len = self.buckets[at].len();
         (0..len).map(move |index| Position(at * SLOTS + index))
+    }
+
+    /// A slot chosen with equal odds; `None` if it is empty, or there is none.
+    pub fn random_slot(&self, random: &mut Random) -> Option<Position> {
+        let slots = self.buckets.len() * SLOTS;
+        let position = (slots > 0).then(|| Position(random.below(slots)))?;
+        (self.slot(position) != EMPTY).then_some(position)
     }
 
     /// Calls `visit` for each entry whose home is the bucket that `order` falls in and whose own order is not
@@ -148,7 +167,7 @@ impl Table {
         if buckets == 0 {
             return None;
         }
-        let home = ((u64::from(order) * buckets as u64) >> 32) as usize;
+        let home = self.home(order);
         let mut at = home;
         for _ in 0..buckets {
             for position in self.positions_in(at) {
@@ -163,8 +182,7 @@ impl Table {
             }
             at = self.next(at);
         }
-        let next = ((home as u64 + 1) << 32).div_ceil(buckets as u64);
-        u32::try_from(next).ok()
+        self.order_behind(home)
     }
 
     fn slot(&self, position: Position) -> u64 {
