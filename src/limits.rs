@@ -95,3 +95,7 @@ pub const LINGER_MS_MAX: u64 = 2_000;
 
 /// Accepted sockets that a worker has not taken over yet.
 pub const HANDOVER_QUEUE: usize = 4096;
+
+/// Requests of a pipelined batch that are decoded before the first of them runs, so that their entries are fetched
+/// from memory side by side.
+pub const LOOKAHEAD_REQUESTS: usize = 16;

@@ -19,7 +19,7 @@ use crate::net::stream::Accepted;
 use crate::services::Services;
 use crate::session::Session;
 use crate::tiers::Tiers;
-use crate::worker::{BufferPool, Worker};
+use crate::worker::{BufferPool, LookaheadPool, Worker};
 
 /// How often dead entries are swept, and clients checked against their limits.
 const SWEEP_PERIOD: Duration = Duration::from_millis(100);
@@ -126,7 +126,7 @@ fn start_workers(
                 pin(core);
             }
             let counters = services.counters.add_worker();
-            let worker = Worker { services, tiers, counters, buffers: BufferPool::default() };
+            let worker = Worker { services, tiers, counters, buffers: BufferPool::default(), lookaheads: LookaheadPool::default() };
             LocalSet::new().block_on(&runtime, serve_connections(worker, handed_over, connections));
         };
         threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use crate::limits::{BUFFER_BYTES, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
+use crate::net::lookahead::Lookahead;
 use crate::services::Services;
 use crate::stats::counters::WorkerCounters;
 use crate::tiers::Tiers;
@@ -18,6 +19,31 @@ pub struct Worker {
     pub counters: Arc<WorkerCounters>,
     /// Buffers for connections that read or write.
     pub buffers: BufferPool,
+    /// Room for the decoded requests of a batch.
+    pub lookaheads: LookaheadPool,
+}
+
+/// Lookaheads that connections need not hold: one for each that waits in the middle of a batch, and one more.
+#[derive(Default)]
+pub struct LookaheadPool {
+    free: RefCell<Vec<Box<Lookahead>>>,
+}
+
+impl LookaheadPool {
+    /// A lookahead; what it holds is of no use.
+    #[inline]
+    pub fn take(&self) -> Box<Lookahead> {
+        self.free.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes one back.
+    #[inline]
+    pub fn give_back(&self, lookahead: Box<Lookahead>) {
+        let mut free = self.free.borrow_mut();
+        if free.len() < POOLED_BUFFERS_MAX {
+            free.push(lookahead);
+        }
+    }
 }
 
 /// Buffers that idle connections need not hold.

@@ -103,6 +103,11 @@ impl Error {
         Self::plain(format!("invalid expire time in '{command}' command"))
     }
 
+    /// An integer that must be from `min` to `max`.
+    pub fn not_between(min: i64, max: i64) -> Self {
+        Self::plain(format!("value is out of range, value must between {min} and {max}"))
+    }
+
     /// The first word, which error statistics count by.
     pub fn prefix(&self) -> String {
         let text = self.to_string();

@@ -15,7 +15,7 @@ use crate::commands::spec::{Handler, Result};
 use crate::commands::Args;
 use crate::resp::{Reply, Request};
 use crate::session::{ReplyMode, Session};
-use crate::store::Visit;
+use crate::store::{KeyHash, Visit};
 use crate::tiers::Filled;
 use crate::worker::Worker;
 
@@ -26,6 +26,31 @@ pub enum Step {
     Done,
     /// It has to wait: call [`execute_waiting`].
     Wait,
+}
+
+/// What is known of a request before it runs: its row, and the hash of its key where it has one at a fixed place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Prepared {
+    entry: Option<&'static Entry>,
+    hash: Option<KeyHash>,
+}
+
+/// Finds the row of a request and hashes its key.
+#[inline]
+pub fn prepare(request: Request<'_>, worker: &Worker) -> Prepared {
+    let entry = index::resolve(request).ok();
+    let key_at = entry.and_then(|entry| route::single_key(entry, request));
+    Prepared { entry, hash: key_at.map(|at| worker.services.store.hash(request.arg(at))) }
+}
+
+impl Prepared {
+    /// Asks the processor to load the entry that the request will look up.
+    #[inline]
+    pub fn prefetch(&self, session: &Session, worker: &Worker) {
+        if let Some(hash) = self.hash {
+            worker.services.store.prefetch(session.db, hash);
+        }
+    }
 }
 
 /// The time of a run of requests.
@@ -56,13 +81,14 @@ impl Turn {
 #[inline]
 pub fn execute(
     request: Request<'_>,
+    prepared: Prepared,
     session: &mut Session,
     worker: &Worker,
     out: &mut Vec<u8>,
     turn: &mut Turn,
 ) -> Step {
     let start = out.len();
-    let entry = match admit(request, session, worker, turn) {
+    let entry = match admit(request, prepared, session, worker, turn) {
         Ok(Some(entry)) => entry,
         Ok(None) => return Step::Wait,
         Err(refusal) => {
@@ -71,7 +97,7 @@ pub fn execute(
             return Step::Done;
         }
     };
-    match run(entry, request, session, worker, out, turn) {
+    match run(entry, request, prepared.hash, session, worker, out, turn) {
         Ok(Ran::MustWait) => {
             out.truncate(start);
             return Step::Wait;
@@ -117,14 +143,17 @@ pub async fn execute_waiting(
 #[inline]
 fn admit(
     request: Request<'_>,
+    prepared: Prepared,
     session: &Session,
     worker: &Worker,
     turn: &Turn,
 ) -> std::result::Result<Option<&'static Entry>, gates::Refusal> {
-    let entry = match index::resolve(request) {
-        Ok(entry) => entry,
-        Err(_) if worker.tiers.is_some() && session.authenticated => return Ok(None),
-        Err(error) => return Err(gates::Refusal { entry: None, error }),
+    let Some(entry) = prepared.entry else {
+        if worker.tiers.is_some() && session.authenticated {
+            return Ok(None);
+        }
+        let error = index::resolve(request).err().unwrap_or(Error::Syntax);
+        return Err(gates::Refusal { entry: None, error });
     };
     gates::pass(entry, request, session, worker, turn)
         .map_err(|error| gates::Refusal { entry: Some(entry), error })?;
@@ -137,6 +166,7 @@ fn admit(
 fn run(
     entry: &'static Entry,
     request: Request<'_>,
+    hash: Option<KeyHash>,
     session: &mut Session,
     worker: &Worker,
     out: &mut Vec<u8>,
@@ -154,7 +184,7 @@ fn run(
         handler(&mut session_call(entry, request, session, worker, out, visit))?;
         return Ok(Ran::Done);
     }
-    route::run_on_keys(entry, request, session.protocol, worker, out, visit, &[])
+    route::run_on_keys(entry, request, hash, session.protocol, worker, out, visit, &[])
 }
 
 /// Runs a request that waits: for its handler, or for upstream.
@@ -170,7 +200,7 @@ async fn wait(
     if let Handler::Waiting(handler) = entry.command.handler {
         return handler(session_call(entry, request, session, worker, out, visit)).await;
     }
-    if matches!(run(entry, request, session, worker, out, turn)?, Ran::Done) {
+    if matches!(run(entry, request, None, session, worker, out, turn)?, Ran::Done) {
         return Ok(());
     }
     let Some(tiers) = &worker.tiers else { return Ok(()) };
@@ -182,7 +212,7 @@ async fn wait(
     };
     let visit = Visit { now_ms: worker.services.clock.unix_ms(), ..visit };
     // The second and last round: what is absent now was found missing, or has changed meanwhile.
-    match route::run_on_keys(entry, request, session.protocol, worker, out, visit, &missing)? {
+    match route::run_on_keys(entry, request, None, session.protocol, worker, out, visit, &missing)? {
         Ran::Done => Ok(()),
         Ran::MustWait => forward(Some(entry), request, session, worker, out).await,
     }

@@ -29,12 +29,20 @@ pub fn is_fillable(entry: &Entry) -> bool {
     !is_upstreams(entry) && !entry.command.keys.is_empty()
 }
 
+/// The position of the command's one key, if it has one key and the request reaches so far.
+#[inline]
+pub fn single_key(entry: &Entry, request: Request<'_>) -> Option<usize> {
+    let is_single = matches!(entry.command.handler, Handler::Key(_));
+    is_single.then(|| entry.command.keys[0].first).filter(|&at| at < request.len())
+}
+
 /// Runs a handler on the keys of the request. With an upstream, a command whose keys are not all resident must
 /// wait, but for the keys at the positions in `missing`, which upstream does not have.
 #[inline]
 pub fn run_on_keys(
     entry: &'static Entry,
     request: Request<'_>,
+    hash: Option<KeyHash>,
     protocol: Protocol,
     worker: &Worker,
     out: &mut Vec<u8>,
@@ -45,7 +53,7 @@ pub fn run_on_keys(
         return Ok(Ran::MustWait);
     }
     match entry.command.handler {
-        Handler::Key(handler) => run_on_key(handler, entry, request, protocol, worker, out, visit, missing),
+        Handler::Key(handler) => run_on_key(handler, entry, request, hash, protocol, worker, out, visit, missing),
         Handler::Keys(handler) => run_on_held(handler, entry, request, protocol, worker, out, visit, missing),
         Handler::Session(_) | Handler::Waiting(_) | Handler::Container => Ok(Ran::Done),
     }
@@ -57,6 +65,7 @@ fn run_on_key(
     handler: fn(&mut KeyCall<'_>) -> Result,
     entry: &'static Entry,
     request: Request<'_>,
+    hash: Option<KeyHash>,
     protocol: Protocol,
     worker: &Worker,
     out: &mut Vec<u8>,
@@ -66,7 +75,7 @@ fn run_on_key(
     let at = entry.command.keys[0].first;
     let name = request.arg(at);
     let store = &worker.services.store;
-    let hash = store.hash(name);
+    let hash = hash.unwrap_or_else(|| store.hash(name));
     let mut shard = store.lock(hash);
     let mut key = Key::find(&mut shard, name, hash, visit);
     if worker.tiers.is_some() && !key.exists() && !missing.contains(&at) && !key.is_known_missing() {

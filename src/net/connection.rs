@@ -11,14 +11,15 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::lookahead::{Lookahead, Stop};
 use super::stream::Stream;
 use crate::clients::Mail;
 use crate::dispatch::{self, Step, Turn};
 use crate::limits::{
-    BUFFER_BYTES, INLINE_BYTES_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, OUTPUT_PAUSE_BYTES, REQUEST_ARGS_MAX,
+    BUFFER_BYTES, INLINE_BYTES_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LOOKAHEAD_REQUESTS, OUTPUT_PAUSE_BYTES, REQUEST_ARGS_MAX,
     REQUESTS_PER_TURN,
 };
-use crate::resp::{DecodeLimits, Decoded, Decoder, ProtocolError, Reply};
+use crate::resp::{DecodeLimits, Decoder, ProtocolError, Reply};
 use crate::session::Session;
 use crate::worker::Worker;
 
@@ -120,25 +121,45 @@ impl Connection {
         let limits = self.decode_limits();
         let (filled, free) = (self.input.filled().len(), self.input.bytes.len() - self.input.end);
         self.session.client.note_input(turn.now_ms, filled, free);
-        for _ in 0..REQUESTS_PER_TURN {
-            if self.session.closing || self.output.unsent() > OUTPUT_PAUSE_BYTES {
-                self.backlog = true;
-                return Ok(());
-            }
+        let mut ahead = self.worker.lookaheads.take();
+        let result = self.execute_ahead(&mut ahead, limits, &mut turn).await;
+        self.worker.lookaheads.give_back(ahead);
+        if self.input.is_empty() {
+            self.input.release(&self.worker);
+        }
+        result
+    }
+
+    async fn execute_ahead(
+        &mut self,
+        ahead: &mut Lookahead,
+        limits: DecodeLimits,
+        turn: &mut Turn,
+    ) -> Result<(), ProtocolError> {
+        for _ in 0..REQUESTS_PER_TURN / LOOKAHEAD_REQUESTS {
             let limits = DecodeLimits { authenticated: self.session.authenticated, ..limits };
-            match self.decoder.decode(self.input.filled(), &limits)? {
-                Decoded::Whole { consumed } => {
-                    self.execute(&mut turn).await;
+            let input = self.input.filled();
+            let stop = ahead.plan(&mut self.decoder, input, &limits, &self.session, &self.worker);
+            let mut consumed = 0;
+            for index in 0..ahead.len() {
+                if self.session.closing || self.output.unsent() > OUTPUT_PAUSE_BYTES {
                     self.input.consume(consumed);
+                    self.decoder = Decoder::default();
+                    self.backlog = true;
+                    return Ok(());
                 }
-                Decoded::Empty { consumed } => self.input.consume(consumed),
-                Decoded::Partial { needed } => {
+                consumed = self.execute(ahead, index, turn).await;
+            }
+            self.input.consume(ahead.end());
+            match stop {
+                Stop::Full => {}
+                Stop::Partial { needed } => {
                     self.input.make_room(needed);
                     return Ok(());
                 }
+                Stop::Broken(error) => return Err(error),
             }
             if self.input.is_empty() {
-                self.input.release(&self.worker);
                 return Ok(());
             }
         }
@@ -147,12 +168,13 @@ impl Connection {
         Ok(())
     }
 
+    /// Executes a planned request; returns where it ends.
     #[inline]
-    async fn execute(&mut self, turn: &mut Turn) {
-        let request = self.decoder.request(self.input.filled());
+    async fn execute(&mut self, ahead: &Lookahead, index: usize, turn: &mut Turn) -> usize {
+        let (request, prepared, end) = ahead.get(index, self.input.filled());
         let out = self.output.pooled(&self.worker);
-        if dispatch::execute(request, &mut self.session, &self.worker, out, turn) == Step::Done {
-            return;
+        if dispatch::execute(request, prepared, &mut self.session, &self.worker, out, turn) == Step::Done {
+            return end;
         }
         let client = std::sync::Arc::clone(&self.session.client);
         let mut waiting =
@@ -166,6 +188,7 @@ impl Connection {
         if !finished {
             self.session.closing = true;
         }
+        end
     }
 
     fn decode_limits(&self) -> DecodeLimits {

@@ -145,7 +145,11 @@ impl<'s> Key<'s> {
     /// Stores `bytes` as the outcome of an edit, which Redis reports as encoding `raw`.
     pub fn put_edited(&mut self, bytes: &[u8], deadline_ms: Option<u64>) {
         self.put(Text::Bytes(bytes), deadline_ms);
-        self.edit_counted(0, |_| ((), 0));
+        let Visit { db, now_ms, .. } = self.visit;
+        let position = self.position.expect("the entry was just stored");
+        self.shard.change(db, position, now_ms, |entry| {
+            entry.edit(0);
+        });
     }
 
     /// Stores an entry that bears this key: one that was taken from another database, or copied for this key.

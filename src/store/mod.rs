@@ -205,6 +205,16 @@ impl Store {
         self.settings.hasher.hash(key)
     }
 
+    /// Asks the processor to load the entry of a key that will be looked up soon. Does nothing while the shard is
+    /// locked.
+    #[inline]
+    pub fn prefetch(&self, db: usize, hash: KeyHash) {
+        let shard = self.shards[hash.shard as usize].try_lock();
+        if let Some(keyspace) = shard.as_ref().and_then(|shard| shard.keyspace(db)) {
+            keyspace.table.prefetch(hash);
+        }
+    }
+
     /// Locks the shard of one key.
     #[inline]
     pub fn lock(&self, hash: KeyHash) -> MutexGuard<'_, Shard> {

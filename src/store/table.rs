@@ -102,6 +102,19 @@ impl Table {
         None
     }
 
+    /// Asks the processor to load what [`Table::find`] with this hash will read: the entries in the home bucket
+    /// whose tag fits.
+    #[inline]
+    pub fn prefetch(&self, hash: KeyHash) {
+        if self.buckets.is_empty() {
+            return;
+        }
+        let bucket = &self.buckets[hash.bucket(self.buckets.len())];
+        for &slot in bucket.0.iter().filter(|&&slot| slot >> TAG_SHIFT == u64::from(hash.tag)) {
+            prefetch((slot & ADDRESS_MASK) as usize);
+        }
+    }
+
     /// The entry at `position`.
     #[inline]
     pub fn get(&self, position: Position) -> EntryRef<'_> {
@@ -315,6 +328,25 @@ impl Drop for EntryMut<'_> {
         let entry = unsafe { ManuallyDrop::take(&mut self.entry) };
         *self.slot = (*self.slot & !ADDRESS_MASK) | entry.into_address();
     }
+}
+
+/// Loads the cache line at `address` and the one behind it. Any address will do: nothing is read that the program
+/// could see.
+#[inline]
+fn prefetch(address: usize) {
+    const LINE_BYTES: usize = 64;
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let line = std::ptr::without_provenance::<i8>(address);
+        // SAFETY: a prefetch does not fault and has no effect beside the caches.
+        unsafe {
+            _mm_prefetch(line, _MM_HINT_T0);
+            _mm_prefetch(line.wrapping_add(LINE_BYTES), _MM_HINT_T0);
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (address, LINE_BYTES);
 }
 
 #[inline]

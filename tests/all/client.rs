@@ -1,9 +1,9 @@
 //! A small blocking client of its own, so that the tests do not trust the code they test.
 
 use crate::deadline::{Deadline, PATIENCE};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A reply, exactly as it came over the wire: RESP2's two nulls and RESP3's null are three values.
@@ -59,17 +59,17 @@ impl Client {
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, patience: PATIENCE, received: Vec::new(), taken: 0 })
+        Ok(Self {
+            socket,
+            patience: PATIENCE,
+            received: Vec::new(),
+            taken: 0,
+        })
     }
 
     /// Sets how long each further operation may take.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
-    }
-
-    /// Where this end of the connection is.
-    pub fn local_address(&self) -> SocketAddr {
-        self.socket.local_addr().unwrap()
     }
 
     /// Sends a request and reads its reply.
@@ -87,6 +87,11 @@ impl Client {
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.set_write_timeout(Some(self.patience))?;
         self.socket.write_all(bytes)
+    }
+
+    /// Tells the server that nothing more will be sent; replies can still be read.
+    pub fn finish_sending(&mut self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
     }
 
     /// Reads one reply.
@@ -134,7 +139,10 @@ impl Client {
             "~" => Ok(Value::Set(self.values(rest, deadline)?)),
             ">" => Ok(Value::Push(self.values(rest, deadline)?)),
             "%" => Ok(Value::Map(self.pairs(rest, deadline)?)),
-            "|" => Ok(Value::Attributed(self.pairs(rest, deadline)?, Box::new(self.value(deadline)?))),
+            "|" => Ok(Value::Attributed(
+                self.pairs(rest, deadline)?,
+                Box::new(self.value(deadline)?),
+            )),
             "_" => Ok(Value::Null),
             "," => Ok(Value::Double(rest.to_owned())),
             "(" => Ok(Value::BigNumber(rest.to_owned())),
@@ -158,7 +166,9 @@ impl Client {
     }
 
     fn pairs(&mut self, len: &str, deadline: Deadline) -> io::Result<Vec<(Value, Value)>> {
-        (0..number::<usize>(len)?).map(|_| Ok((self.value(deadline)?, self.value(deadline)?))).collect()
+        (0..number::<usize>(len)?)
+            .map(|_| Ok((self.value(deadline)?, self.value(deadline)?)))
+            .collect()
     }
 
     fn line(&mut self, deadline: Deadline) -> io::Result<String> {
@@ -185,7 +195,11 @@ impl Client {
     }
 
     fn read_or_fail(&mut self, deadline: Deadline) -> io::Result<()> {
-        if self.read_more(deadline)? { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if self.read_more(deadline)? {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 
     /// False at the end of the stream.
@@ -193,7 +207,7 @@ impl Client {
         self.received.drain(..self.taken);
         self.taken = 0;
         self.socket.set_read_timeout(Some(deadline.remaining()?))?;
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 16 * 1024];
         let len = self.socket.read(&mut chunk)?;
         self.received.extend_from_slice(&chunk[..len]);
         Ok(len > 0)
@@ -212,7 +226,8 @@ pub fn encode<A: AsRef<[u8]>>(request: &[A]) -> Vec<u8> {
 }
 
 fn number<N: std::str::FromStr>(text: &str) -> io::Result<N> {
-    text.parse().map_err(|_| invalid(&format!("{text:?} is no number")))
+    text.parse()
+        .map_err(|_| invalid(&format!("{text:?} is no number")))
 }
 
 fn invalid(text: &str) -> io::Error {
@@ -250,7 +265,11 @@ impl fmt::Display for Value {
 
 /// Whether a simple string needs no quotes in the notation.
 pub fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-@.|".contains(&byte)) && !text.starts_with('-')
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-@.|".contains(&byte))
+        && !text.starts_with('-')
 }
 
 fn list(f: &mut fmt::Formatter<'_>, open: &str, items: &[Value], close: &str) -> fmt::Result {
@@ -278,7 +297,7 @@ pub fn quoted(text: &[u8]) -> String {
             b'\r' => quoted.push_str("\\r"),
             b'\n' => quoted.push_str("\\n"),
             b' '..=b'~' => quoted.push(byte as char),
-            _ => quoted.push_str(&format!("\\x{byte:02x}")),
+            _ => write!(quoted, "\\x{byte:02x}").expect("a String takes everything"),
         }
     }
     quoted.push('"');

@@ -14,7 +14,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
 
-#[expect(clippy::disallowed_methods, reason = "tests measure real time; the server's clock is not theirs")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests measure real time; the server's clock is not theirs"
+)]
 impl Deadline {
     /// The moment `time` from now.
     pub fn after(time: Duration) -> Self {
@@ -24,7 +27,11 @@ impl Deadline {
     /// Time left, or an error of kind `TimedOut` when there is none; a socket timeout must not be zero.
     pub fn remaining(self) -> io::Result<Duration> {
         let left = self.0.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+        if left.is_zero() {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            Ok(left)
+        }
     }
 
     /// Looks at a condition again and again until it holds (true) or time is up (false).

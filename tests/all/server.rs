@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{LazyLock, Mutex, Once, PoisonError};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Attempts to start a server on a port of its own; another process may take the port in between.
@@ -31,10 +32,15 @@ pub enum Program {
 /// `FOREBAY_REQUIRE_REDIS` is `1`, which CI sets.
 pub fn redis_server() -> Option<Program> {
     static NOTICE: Once = Once::new();
-    let found = env::var_os("FOREBAY_TEST_REDIS_SERVER").map(PathBuf::from).or_else(redis_server_on_path);
+    let found = env::var_os("FOREBAY_TEST_REDIS_SERVER")
+        .map(PathBuf::from)
+        .or_else(redis_server_on_path);
     if found.is_none() {
         let required = env::var_os("FOREBAY_REQUIRE_REDIS").is_some_and(|value| value == "1");
-        assert!(!required, "FOREBAY_REQUIRE_REDIS=1, but there is no redis-server on the PATH");
+        assert!(
+            !required,
+            "FOREBAY_REQUIRE_REDIS=1, but there is no redis-server on the PATH"
+        );
         NOTICE.call_once(|| eprintln!("skipped: no redis-server"));
     }
     found.map(Program::Redis)
@@ -47,7 +53,9 @@ pub fn programs() -> impl Iterator<Item = Program> {
 
 fn redis_server_on_path() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file())
+    env::split_paths(&path)
+        .map(|folder| folder.join("redis-server"))
+        .find(|file| file.is_file())
 }
 
 impl Program {
@@ -89,7 +97,8 @@ impl Server {
                 return server;
             }
         }
-        Self::try_start(program, &args, free_port()).unwrap_or_else(|log| panic!("{program:?} does not start:\n{log}"))
+        Self::try_start(program, &args, free_port())
+            .unwrap_or_else(|log| panic!("{program:?} does not start:\n{log}"))
     }
 
     /// Starts Forebay.
@@ -101,8 +110,18 @@ impl Server {
     fn try_start(program: &Program, args: &[String], port: u16) -> Result<Self, String> {
         let folder = TempDir::new().unwrap();
         let child = spawn(program, args, port, &folder);
-        let mut server = Self { program: program.clone(), args: args.to_vec(), port, folder, child };
-        if server.answers() { Ok(server) } else { Err(server.log()) }
+        let mut server = Self {
+            program: program.clone(),
+            args: args.to_vec(),
+            port,
+            folder,
+            child,
+        };
+        if server.answers() {
+            Ok(server)
+        } else {
+            Err(server.log())
+        }
     }
 
     fn answers(&mut self) -> bool {
@@ -122,7 +141,8 @@ impl Server {
 
     /// A new connection.
     pub fn connect(&self) -> Client {
-        Client::connect(self.address()).unwrap_or_else(|error| panic!("{error}; the server's log:\n{}", self.log()))
+        Client::connect(self.address())
+            .unwrap_or_else(|error| panic!("{error}; the server's log:\n{}", self.log()))
     }
 
     /// Whether this is Forebay.
@@ -135,20 +155,20 @@ impl Server {
         self.child.id()
     }
 
-    /// The directory given as `--dir`, gone with the server.
-    pub fn dir(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
     /// What it has written to standard output and standard error.
     pub fn log(&self) -> String {
-        fs::read(log_path(&self.folder)).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+        fs::read(log_path(&self.folder))
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .unwrap_or_default()
     }
 
     /// Bytes of memory that are resident now, as the kernel counts them.
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a live process has a VmRSS");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a live process has a VmRSS");
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kibibytes * 1024
     }
@@ -185,7 +205,11 @@ impl Server {
     pub fn restart(&mut self) {
         self.kill();
         self.child = spawn(&self.program, &self.args, self.port, &self.folder);
-        assert!(self.answers(), "no answer after a restart; the server's log:\n{}", self.log());
+        assert!(
+            self.answers(),
+            "no answer after a restart; the server's log:\n{}",
+            self.log()
+        );
     }
 
     fn signal(&self, signal: Signal) {
@@ -203,7 +227,11 @@ impl Drop for Server {
 }
 
 fn spawn(program: &Program, args: &[String], port: u16, folder: &TempDir) -> Child {
-    let log = File::options().create(true).append(true).open(log_path(folder)).unwrap();
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log_path(folder))
+        .unwrap();
     program
         .command()
         .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()])
@@ -225,7 +253,11 @@ fn log_path(folder: &TempDir) -> PathBuf {
 fn free_port() -> u16 {
     static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     loop {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
             return port;
         }
@@ -240,5 +272,38 @@ fn is_served_by(address: SocketAddr, pid: u32) -> bool {
         Ok(Value::Error(text)) => text.starts_with("NOAUTH"),
         Ok(Value::Bulk(text)) => String::from_utf8_lossy(&text).contains(&format!("process_id:{pid}\r\n")),
         _ => false,
+    }
+}
+
+#[test]
+fn a_server_ends_well_when_asked_to() {
+    for program in programs() {
+        assert!(Server::start(&program, &[]).stop().success(), "{program:?}");
+    }
+}
+
+#[test]
+fn a_server_comes_back_on_its_port() {
+    for program in programs() {
+        let mut server = Server::start(&program, &[]);
+        let (address, first) = (server.address(), server.pid());
+        server.kill();
+        assert!(Client::connect(address).is_err(), "nobody listens");
+        server.restart();
+        assert!(server.pid() != first && Client::connect(address).is_ok());
+    }
+}
+
+#[test]
+fn a_frozen_server_answers_late() {
+    for program in programs() {
+        let server = Server::start(&program, &[]);
+        let mut client = server.connect();
+        server.freeze();
+        client.set_patience(Duration::from_millis(50));
+        client.call(&["PING"]).unwrap_err();
+        server.thaw();
+        client.set_patience(PATIENCE);
+        assert_eq!(client.receive().unwrap(), Value::Simple("PONG".to_owned()));
     }
 }

@@ -55,8 +55,14 @@ use std::{env, fmt, fs, io, thread};
 use words::Variables;
 
 /// Both servers start alike, so that their settings can be compared.
-const SERVER_ARGS: [&str; 6] =
-    ["--enable-debug-command", "yes", "--maxmemory", "0", "--maxmemory-policy", "noeviction"];
+const SERVER_ARGS: [&str; 6] = [
+    "--enable-debug-command",
+    "yes",
+    "--maxmemory",
+    "0",
+    "--maxmemory-policy",
+    "noeviction",
+];
 
 /// Failures of one transcript that are shown; later ones mostly follow from earlier ones.
 const FAILURES_SHOWN_MAX: usize = 20;
@@ -87,6 +93,27 @@ fn redis_proves_the_transcripts_in_resp3() {
     redis_server().inspect(|redis| run_all(redis, Protocol::Resp3));
 }
 
+#[test]
+fn every_command_row_is_exercised() {
+    let rows = Server::forebay(&[]).connect().call(&["COMMAND", "LIST"]).unwrap();
+    let Value::Array(rows) = rows else {
+        panic!("COMMAND LIST is answered with {rows}")
+    };
+    let exercised = commands_exercised();
+    let missing: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            if let Value::Bulk(name) = row {
+                Some(String::from_utf8_lossy(name).into_owned())
+            } else {
+                None
+            }
+        })
+        .filter(|name| !exercised.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "no transcript exercises {missing:?}");
+}
+
 /// The commands that Forebay is asked for in the transcripts and that get more than an arity error: `get`, and for
 /// the subcommand of a container `config|get`. The second word is joined to every name, since only the server knows
 /// which are containers: look names up in this set, do not count it.
@@ -106,7 +133,9 @@ fn names_in(action: &Action) -> Vec<String> {
     let request = match action {
         Action::Call { expected, .. } if expected.iter().all(is_refusal) => return Vec::new(),
         Action::Receive { .. } => return Vec::new(),
-        Action::Call { request, .. } | Action::WaitUntil { request, .. } | Action::ScanAll { request, .. } => request,
+        Action::Call { request, .. }
+        | Action::WaitUntil { request, .. }
+        | Action::ScanAll { request, .. } => request,
     };
     let mut words = request.split_whitespace().map(str::to_lowercase);
     let name = words.next().unwrap_or_default();
@@ -116,33 +145,56 @@ fn names_in(action: &Action) -> Vec<String> {
 
 /// Errors that come before the command itself is reached.
 fn is_refusal(expected: &Expected) -> bool {
-    ["-ERR wrong number", "-ERR unknown", "~-ERR unknown"].iter().any(|start| expected.reply.starts_with(start))
+    ["-ERR wrong number", "-ERR unknown", "~-ERR unknown"]
+        .iter()
+        .any(|start| expected.reply.starts_with(start))
 }
 
 fn run_all(program: &Program, protocol: Protocol) {
     let failed: Vec<String> = thread::scope(|scope| {
-        let runs: Vec<_> = files().into_iter().map(|file| scope.spawn(move || run(&file, program, protocol))).collect();
-        runs.into_iter().filter_map(|run| run.join().expect("a transcript does not panic").err()).collect()
+        let runs: Vec<_> = files_wanted()
+            .map(|file| scope.spawn(move || run(&file, program, protocol)))
+            .collect();
+        runs.into_iter()
+            .filter_map(|run| run.join().expect("a transcript does not panic").err())
+            .collect()
     });
-    assert!(failed.is_empty(), "{program:?} in {protocol:?}:\n{}", failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{program:?} in {protocol:?}:\n{}",
+        failed.join("\n")
+    );
+}
+
+fn files_wanted() -> impl Iterator<Item = PathBuf> {
+    let wanted = env::var("FOREBAY_TRANSCRIPT").unwrap_or_default();
+    files()
+        .into_iter()
+        .filter(move |file| shown(file).contains(&wanted))
 }
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
-    let wanted = env::var("FOREBAY_TRANSCRIPT").unwrap_or_default();
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|ending| ending == "txt") && shown(file).contains(&wanted));
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "txt"));
     files.sort();
     files
 }
 
 fn steps(file: &Path) -> Vec<Step> {
-    script::parse(&fs::read_to_string(file).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", shown(file)))
+    script::parse(&fs::read_to_string(file).unwrap())
+        .unwrap_or_else(|error| panic!("{}: {error}", shown(file)))
 }
 
 /// The path from the crate on, which editors and terminals can open.
 fn shown(file: &Path) -> String {
-    format!("tests/transcripts/{}", file.file_name().unwrap_or_default().to_string_lossy())
+    format!(
+        "tests/transcripts/{}",
+        file.file_name().unwrap_or_default().to_string_lossy()
+    )
 }
 
 /// Runs one transcript on a server of its own. The error is a readable list of what differs.
@@ -150,15 +202,24 @@ fn run(file: &Path, program: &Program, protocol: Protocol) -> Result<(), String>
     let server = Server::start(program, &SERVER_ARGS);
     let mut runner = Runner::new(&server, protocol);
     runner.run_all(&steps(file));
-    if runner.failures.is_empty() { Ok(()) } else { Err(report(file, &runner.failures)) }
+    if runner.failures.is_empty() {
+        Ok(())
+    } else {
+        Err(report(file, &runner.failures))
+    }
 }
 
 fn report(file: &Path, failures: &[Failure]) -> String {
-    let mut text = String::new();
-    for failure in failures.iter().take(FAILURES_SHOWN_MAX) {
-        text += &format!("{}:{failure}\n", shown(file));
-    }
-    text + &format!("{}: {} failures", shown(file), failures.len())
+    let shown_failures = failures
+        .iter()
+        .take(FAILURES_SHOWN_MAX)
+        .map(|failure| format!("{}:{failure}\n", shown(file)));
+    format!(
+        "{}{}: {} failures",
+        shown_failures.collect::<String>(),
+        shown(file),
+        failures.len()
+    )
 }
 
 /// A reply that is not as expected.
@@ -173,7 +234,12 @@ struct Failure {
 impl Failure {
     fn broken(step: &Step, error: &io::Error) -> Self {
         let expected = "an answer (the rest of the transcript was not run)".to_owned();
-        Self { line: step.line, request: format!("{:?}", step.action), expected, got: error.to_string() }
+        Self {
+            line: step.line,
+            request: format!("{:?}", step.action),
+            expected,
+            got: error.to_string(),
+        }
     }
 }
 
@@ -224,7 +290,9 @@ impl<'a> Runner<'a> {
 
     fn concerns(&self, scope: &Scope) -> bool {
         let protocol = scope.protocol.is_none_or(|protocol| protocol == self.protocol);
-        let server = scope.server.is_none_or(|server| (server == Audience::Forebay) == self.server.is_forebay());
+        let server = scope
+            .server
+            .is_none_or(|server| (server == Audience::Forebay) == self.server.is_forebay());
         let version = match (&self.redis_version, &scope.since) {
             (Some(version), Some(since)) => version >= since,
             _ => true,
@@ -235,7 +303,11 @@ impl<'a> Runner<'a> {
     /// Up to the first step after which the connections can't be trusted any more.
     fn run_all(&mut self, steps: &[Step]) {
         for step in steps {
-            let outcome = if self.concerns(&step.scope) { self.run(step) } else { Ok(()) };
+            let outcome = if self.concerns(&step.scope) {
+                self.run(step)
+            } else {
+                Ok(())
+            };
             if let Err(error) = outcome {
                 self.failures.push(Failure::broken(step, &error));
                 return;
@@ -245,7 +317,11 @@ impl<'a> Runner<'a> {
 
     fn run(&mut self, step: &Step) -> io::Result<()> {
         match &step.action {
-            Action::Call { request, numbers, expected } => self.call(step, request, numbers.clone(), expected),
+            Action::Call {
+                request,
+                numbers,
+                expected,
+            } => self.call(step, request, numbers.clone(), expected),
             Action::Receive { expected } => self.check(step, "(no request)", expected),
             Action::WaitUntil { request, reply, time } => self.wait_until(step, request, reply, *time),
             Action::ScanAll { request, reply } => self.scan_all(step, request, reply),
@@ -274,7 +350,10 @@ impl<'a> Runner<'a> {
     fn check(&mut self, step: &Step, request: &str, expected: &[Expected]) -> io::Result<()> {
         let connection = self.connection(step.connection)?;
         let protocol = connection.asked.unwrap_or(connection.protocol);
-        let Some(expected) = expected.iter().find(|one| one.only.is_none_or(|only| only == protocol)) else {
+        let Some(expected) = expected
+            .iter()
+            .find(|one| one.only.is_none_or(|only| only == protocol))
+        else {
             return Err(io::Error::other("no reply is transcribed for this protocol"));
         };
         match expected.reply.as_str() {
@@ -323,7 +402,8 @@ impl<'a> Runner<'a> {
         let mut got = Ok(Value::Null);
         let fits = Deadline::after(time).poll(|| {
             got = connection.client.call(&words);
-            got.as_ref().map_or(true, |value| pattern.matches(value, connection.protocol))
+            got.as_ref()
+                .map_or(true, |value| pattern.matches(value, connection.protocol))
         });
         let got = got?;
         if !fits {
@@ -354,7 +434,12 @@ impl<'a> Runner<'a> {
 
     fn fail(&mut self, step: &Step, request: &str, expected: &str, got: String) {
         let (request, expected) = (request.to_owned(), expected.to_owned());
-        self.failures.push(Failure { line: step.line, request, expected, got });
+        self.failures.push(Failure {
+            line: step.line,
+            request,
+            expected,
+            got,
+        });
     }
 
     fn connection(&mut self, number: ConnectionNumber) -> io::Result<&mut Connection> {
@@ -371,7 +456,8 @@ impl<'a> Runner<'a> {
 
     fn pattern(&self, text: &str) -> io::Result<Pattern> {
         let text = self.substituted(text)?;
-        Pattern::parse(&text).map_err(|error| io::Error::other(format!("{}: {error}", quoted(text.as_bytes()))))
+        Pattern::parse(&text)
+            .map_err(|error| io::Error::other(format!("{}: {error}", quoted(text.as_bytes()))))
     }
 }
 
@@ -384,7 +470,11 @@ impl Connection {
                 return Err(io::Error::other(format!("HELLO 3 is answered with {hello}")));
             }
         }
-        Ok(Self { client, protocol, asked: None })
+        Ok(Self {
+            client,
+            protocol,
+            asked: None,
+        })
     }
 
     /// Reads a reply. HELLO's is in the protocol that it asks for, unless it is an error.
@@ -409,7 +499,9 @@ fn protocol_asked(words: &[Vec<u8>]) -> Option<Protocol> {
 /// Cursor and elements of a reply to SCAN.
 fn page(reply: &Value) -> Option<(String, &[Value])> {
     let Value::Array(parts) = reply else { return None };
-    let [Value::Bulk(cursor), Value::Array(elements)] = parts.as_slice() else { return None };
+    let [Value::Bulk(cursor), Value::Array(elements)] = parts.as_slice() else {
+        return None;
+    };
     Some((String::from_utf8_lossy(cursor).into_owned(), elements))
 }
 
@@ -425,8 +517,12 @@ fn without_repetitions(elements: Vec<Value>) -> Vec<Value> {
 
 fn version_of(server: &Server) -> Vec<u32> {
     let info = server.connect().call(&["INFO", "server"]).unwrap();
-    let Value::Bulk(text) = info else { panic!("INFO is answered with {info}") };
+    let Value::Bulk(text) = info else {
+        panic!("INFO is answered with {info}")
+    };
     let text = String::from_utf8_lossy(&text);
     let version = text.lines().find_map(|line| line.strip_prefix("redis_version:"));
-    version.and_then(script::version).unwrap_or_else(|| panic!("no version in {text}"))
+    version
+        .and_then(script::version)
+        .unwrap_or_else(|| panic!("no version in {text}"))
 }

@@ -66,7 +66,11 @@ impl Pattern {
         let mut cursor = Cursor::new(text.trim());
         let pattern = whole_line(&mut cursor).map_or_else(|| pattern(&mut cursor), Ok)?;
         cursor.skip_spaces();
-        if cursor.rest().is_empty() { Ok(pattern) } else { Err(format!("{:?} is too much", cursor.rest())) }
+        if cursor.rest().is_empty() {
+            Ok(pattern)
+        } else {
+            Err(format!("{:?} is too much", cursor.rest()))
+        }
     }
 
     /// Whether the reply is as described.
@@ -99,12 +103,11 @@ impl Pattern {
     fn matches_resp3(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Nil | Self::NilArray, Value::Null) => true,
-            (Self::Double(text), Value::Double(number)) | (Self::BigNumber(text), Value::BigNumber(number)) => {
-                text.matches(number.as_bytes())
-            }
-            (Self::Verbatim(inner), Value::Verbatim(bytes)) => {
-                bytes.strip_prefix(b"txt:").is_some_and(|text| inner.matches_resp3(&Value::Bulk(text.to_vec())))
-            }
+            (Self::Double(text), Value::Double(number))
+            | (Self::BigNumber(text), Value::BigNumber(number)) => text.matches(number.as_bytes()),
+            (Self::Verbatim(inner), Value::Verbatim(bytes)) => bytes
+                .strip_prefix(b"txt:")
+                .is_some_and(|text| inner.matches_resp3(&Value::Bulk(text.to_vec()))),
             (Self::Boolean(expected), Value::Boolean(got)) => expected == got,
             (Self::Map(pairs), Value::Map(got)) => {
                 got.len() == pairs.len() && all_pairs_found(pairs, got, Protocol::Resp3)
@@ -134,20 +137,30 @@ impl Pattern {
             (Self::Array(patterns), Value::Array(items)) => in_order(patterns, items, protocol),
             (Self::Unordered(patterns), Value::Array(items)) => any_order(patterns, items, protocol),
             (Self::Contains(patterns), Value::Array(items)) => all_found(patterns, items, protocol),
-            (Self::Each(pattern), Value::Array(items)) => items.iter().all(|item| pattern.matches(item, protocol)),
+            (Self::Each(pattern), Value::Array(items)) => {
+                items.iter().all(|item| pattern.matches(item, protocol))
+            }
             _ => false,
         }
     }
 }
 
 fn has_lines(bytes: &[u8], texts: &[Text]) -> bool {
-    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').map(|line| line.trim_ascii_end()).collect();
-    texts.iter().all(|text| lines.iter().any(|line| text.matches(line)))
+    let lines: Vec<&[u8]> = bytes
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii_end)
+        .collect();
+    texts
+        .iter()
+        .all(|text| lines.iter().any(|line| text.matches(line)))
 }
 
 fn in_order(patterns: &[Pattern], items: &[Value], protocol: Protocol) -> bool {
     patterns.len() == items.len()
-        && patterns.iter().zip(items).all(|(pattern, item)| pattern.matches(item, protocol))
+        && patterns
+            .iter()
+            .zip(items)
+            .all(|(pattern, item)| pattern.matches(item, protocol))
 }
 
 fn any_order(patterns: &[Pattern], items: &[Value], protocol: Protocol) -> bool {
@@ -157,13 +170,17 @@ fn any_order(patterns: &[Pattern], items: &[Value], protocol: Protocol) -> bool 
 /// Whether each pattern has an item of its own. The first that fits is taken, so write narrow patterns first.
 fn all_found(patterns: &[Pattern], items: &[Value], protocol: Protocol) -> bool {
     let mut free: Vec<&Value> = items.iter().collect();
-    patterns.iter().all(|pattern| take_first(&mut free, |item| pattern.matches(item, protocol)))
+    patterns
+        .iter()
+        .all(|pattern| take_first(&mut free, |item| pattern.matches(item, protocol)))
 }
 
 fn all_pairs_found(patterns: &[(Pattern, Pattern)], pairs: &[(Value, Value)], protocol: Protocol) -> bool {
     let mut free: Vec<&(Value, Value)> = pairs.iter().collect();
     patterns.iter().all(|(key, value)| {
-        take_first(&mut free, |pair| key.matches(&pair.0, protocol) && value.matches(&pair.1, protocol))
+        take_first(&mut free, |pair| {
+            key.matches(&pair.0, protocol) && value.matches(&pair.1, protocol)
+        })
     })
 }
 
@@ -174,7 +191,10 @@ fn take_first<T>(free: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> bool {
 
 /// Elements in twos; a last one without partner is left out.
 fn in_pairs(items: &[Value]) -> Vec<(Value, Value)> {
-    items.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+    items
+        .chunks_exact(2)
+        .map(|pair| (pair[0].clone(), pair[1].clone()))
+        .collect()
 }
 
 /// Errors and simple strings that take the rest of the line.
@@ -186,7 +206,9 @@ fn whole_line(cursor: &mut Cursor<'_>) -> Option<Pattern> {
     } else if cursor.take("-") {
         Some(Pattern::Error(Text::exactly(cursor.take_rest())))
     } else {
-        cursor.take("+").then(|| Pattern::Simple(Text::exactly(cursor.take_rest())))
+        cursor
+            .take("+")
+            .then(|| Pattern::Simple(Text::exactly(cursor.take_rest())))
     }
 }
 
@@ -255,7 +277,11 @@ fn named(cursor: &mut Cursor<'_>) -> Result<Pattern, String> {
 }
 
 fn text(cursor: &mut Cursor<'_>) -> Result<Text, String> {
-    if cursor.take("~") { cursor.quoted_with_wildcards() } else { cursor.quoted() }
+    if cursor.take("~") {
+        cursor.quoted_with_wildcards()
+    } else {
+        cursor.quoted()
+    }
 }
 
 fn until_bracket(cursor: &mut Cursor<'_>) -> Text {
@@ -266,7 +292,13 @@ fn bounds(cursor: &mut Cursor<'_>) -> Result<RangeInclusive<i64>, String> {
     let low = digits(cursor);
     cursor.expect("..")?;
     let high = digits(cursor);
-    let or = |digits: &str, open| if digits.is_empty() { Ok(open) } else { parsed(digits) };
+    let or = |digits: &str, open| {
+        if digits.is_empty() {
+            Ok(open)
+        } else {
+            parsed(digits)
+        }
+    };
     Ok(or(&low, i64::MIN)?..=or(&high, i64::MAX)?)
 }
 
@@ -321,9 +353,17 @@ fn a_map_is_an_array_in_resp2() {
 
 #[test]
 fn the_nulls_are_told_apart() {
-    let (nil, nil_array) = (Pattern::parse("(nil)").unwrap(), Pattern::parse("(nil-array)").unwrap());
-    assert!(nil.matches(&Value::NullBulk, Protocol::Resp2) && !nil.matches(&Value::NullArray, Protocol::Resp2));
-    assert!(nil_array.matches(&Value::NullArray, Protocol::Resp2) && nil_array.matches(&Value::Null, Protocol::Resp3));
+    let (nil, nil_array) = (
+        Pattern::parse("(nil)").unwrap(),
+        Pattern::parse("(nil-array)").unwrap(),
+    );
+    assert!(
+        nil.matches(&Value::NullBulk, Protocol::Resp2) && !nil.matches(&Value::NullArray, Protocol::Resp2)
+    );
+    assert!(
+        nil_array.matches(&Value::NullArray, Protocol::Resp2)
+            && nil_array.matches(&Value::Null, Protocol::Resp3)
+    );
     assert!(!nil.matches(&Value::NullBulk, Protocol::Resp3));
 }
 
@@ -336,11 +376,13 @@ fn every_kind_of_expectation_can_be_written() {
         Value::Set(vec![Value::Boolean(true), Value::Double("1.5".to_owned())]),
     ]);
     let fits = |text: &str| Pattern::parse(text).unwrap().matches(&value, Protocol::Resp3);
-    assert!(fits(r#"[(integer 1..), ~"id=*last", OK, (set [(double 1.5), (true)])]"#));
+    assert!(fits(
+        r#"[(integer 1..), ~"id=*last", OK, (set [(double 1.5), (true)])]"#
+    ));
     assert!(fits(r#"(contains [OK, (lines [~"id=*", "last"])])"#));
     assert!(fits("(each (any))"));
-    assert!(!fits(r#"(unordered [OK, :7])"#));
-    assert!(!fits(r#"[(integer ..6), (any), (any), (any)]"#));
+    assert!(!fits("(unordered [OK, :7])"));
+    assert!(!fits("[(integer ..6), (any), (any), (any)]"));
 }
 
 #[test]

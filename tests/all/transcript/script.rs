@@ -91,7 +91,9 @@ pub fn parse(text: &str) -> Result<Vec<Step>, String> {
     let mut reader = Reader::default();
     for (index, line) in text.lines().enumerate() {
         reader.line = index + 1;
-        reader.read(line.trim()).map_err(|error| format!("line {}: {error}", reader.line))?;
+        reader
+            .read(line.trim())
+            .map_err(|error| format!("line {}: {error}", reader.line))?;
     }
     reader.check_last()?;
     Ok(reader.steps)
@@ -122,7 +124,9 @@ impl Reader {
     }
 
     fn directive(&mut self, directive: &str) -> Result<(), String> {
-        let (name, rest) = directive.split_once(' ').ok_or("a directive needs a reason or a version")?;
+        let (name, rest) = directive
+            .split_once(' ')
+            .ok_or("a directive needs a reason or a version")?;
         match name {
             "forebay-only" => self.paragraph.server = Some(Audience::Forebay),
             "redis-only" => self.paragraph.server = Some(Audience::Redis),
@@ -135,20 +139,42 @@ impl Reader {
     fn wait_until(&mut self, rest: &str) -> Result<(), String> {
         let (condition, time) = rest.rsplit_once(" within ").ok_or("a wait needs ` within 5s`")?;
         let (request, reply) = sides(condition)?;
-        let seconds = time.strip_suffix('s').and_then(|digits| digits.parse().ok()).ok_or("seconds, such as 5s")?;
-        self.push(1, None, Action::WaitUntil { request, reply, time: Duration::from_secs(seconds) })
+        let seconds = time
+            .strip_suffix('s')
+            .and_then(|digits| digits.parse().ok())
+            .ok_or("seconds, such as 5s")?;
+        self.push(
+            1,
+            None,
+            Action::WaitUntil {
+                request,
+                reply,
+                time: Duration::from_secs(seconds),
+            },
+        )
     }
 
     fn exchange(&mut self, line: &str) -> Result<(), String> {
         let (number, line) = connection(line)?;
         let (numbers, line) = repetition(line)?;
         if let Some((protocol, request)) = marked(line, '>') {
-            let action = Action::Call { request: request.to_owned(), numbers, expected: Vec::new() };
+            let action = Action::Call {
+                request: request.to_owned(),
+                numbers,
+                expected: Vec::new(),
+            };
             return self.push(number.unwrap_or(1), protocol, action);
         }
-        let (protocol, reply) = marked(line, '<').ok_or("a line starts with #, !, >, <, @, repeat, wait-until or scan-all")?;
+        let (protocol, reply) =
+            marked(line, '<').ok_or("a line starts with #, !, >, <, @, repeat, wait-until or scan-all")?;
         match number {
-            Some(number) => self.push(number, None, Action::Receive { expected: vec![expected(protocol, reply)] }),
+            Some(number) => self.push(
+                number,
+                None,
+                Action::Receive {
+                    expected: vec![expected(protocol, reply)],
+                },
+            ),
             None => self.attach(protocol, reply),
         }
     }
@@ -156,7 +182,8 @@ impl Reader {
     /// Adds a `<` line to the step above it: as the rest of an expectation that is still open, or as a further one.
     fn attach(&mut self, protocol: Option<Protocol>, reply: &str) -> Result<(), String> {
         let step = self.steps.last_mut().ok_or("a reply without a request")?;
-        let (Action::Call { expected: all, .. } | Action::Receive { expected: all }) = &mut step.action else {
+        let (Action::Call { expected: all, .. } | Action::Receive { expected: all }) = &mut step.action
+        else {
             return Err("this step has its reply already".to_owned());
         };
         match all.last_mut() {
@@ -164,24 +191,41 @@ impl Reader {
                 let whole = format!("{} {reply}", open.reply);
                 *open = expected(open.only, &whole);
             }
-            Some(last) if last.only.is_none() || last.only == protocol => return Err("one reply too many".to_owned()),
+            Some(last) if last.only.is_none() || last.only == protocol => {
+                return Err("one reply too many".to_owned());
+            }
             _ => all.push(expected(protocol, reply)),
         }
         Ok(())
     }
 
-    fn push(&mut self, connection: ConnectionNumber, protocol: Option<Protocol>, action: Action) -> Result<(), String> {
+    fn push(
+        &mut self,
+        connection: ConnectionNumber,
+        protocol: Option<Protocol>,
+        action: Action,
+    ) -> Result<(), String> {
         self.check_last()?;
-        let scope = Scope { protocol, ..self.paragraph.clone() };
-        self.steps.push(Step { line: self.line, scope, connection, action });
+        let scope = Scope {
+            protocol,
+            ..self.paragraph.clone()
+        };
+        self.steps.push(Step {
+            line: self.line,
+            scope,
+            connection,
+            action,
+        });
         Ok(())
     }
 
     fn check_last(&self) -> Result<(), String> {
         match self.steps.last() {
-            Some(Step { line, action: Action::Call { expected, .. }, .. }) if expected.is_empty() => {
-                Err(format!("the request in line {line} has no reply"))
-            }
+            Some(Step {
+                line,
+                action: Action::Call { expected, .. },
+                ..
+            }) if expected.is_empty() => Err(format!("the request in line {line} has no reply")),
             _ => Ok(()),
         }
     }
@@ -199,15 +243,21 @@ pub fn version(text: &str) -> Option<Vec<u32>> {
 
 /// `@2 > …`
 fn connection(line: &str) -> Result<(Option<ConnectionNumber>, &str), String> {
-    let Some(rest) = line.strip_prefix('@') else { return Ok((None, line)) };
+    let Some(rest) = line.strip_prefix('@') else {
+        return Ok((None, line));
+    };
     let (number, rest) = rest.split_once(' ').ok_or("@ needs a number and a line")?;
-    let number = number.parse().map_err(|_| format!("{number:?} is no connection"))?;
+    let number = number
+        .parse()
+        .map_err(|_| format!("{number:?} is no connection"))?;
     Ok((Some(number), rest.trim_start()))
 }
 
 /// `repeat 1..100 > …`
 fn repetition(line: &str) -> Result<(RangeInclusive<u64>, &str), String> {
-    let Some(rest) = line.strip_prefix("repeat ") else { return Ok((1..=1, line)) };
+    let Some(rest) = line.strip_prefix("repeat ") else {
+        return Ok((1..=1, line));
+    };
     let parsed = rest.split_once(' ').and_then(|(range, rest)| {
         let (first, last) = range.split_once("..")?;
         Some((first.parse().ok()?..=last.parse().ok()?, rest.trim_start()))
@@ -229,10 +279,20 @@ fn marked(line: &str, mark: char) -> Option<(Option<Protocol>, &str)> {
 }
 
 fn expected(only: Option<Protocol>, text: &str) -> Expected {
-    let noted = text.rsplit_once(" -> ").filter(|(_, name)| name.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let noted = text
+        .rsplit_once(" -> ")
+        .filter(|(_, name)| name.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     match noted {
-        Some((reply, name)) => Expected { only, reply: reply.to_owned(), noted: Some(name.to_owned()) },
-        None => Expected { only, reply: text.to_owned(), noted: None },
+        Some((reply, name)) => Expected {
+            only,
+            reply: reply.to_owned(),
+            noted: Some(name.to_owned()),
+        },
+        None => Expected {
+            only,
+            reply: text.to_owned(),
+            noted: None,
+        },
     }
 }
 
@@ -255,20 +315,54 @@ fn is_open(reply: &str) -> bool {
 
 #[test]
 fn lines_become_steps() {
-    let steps = parse("# about\n@2 >3 GET a\n<2 \"x\"\n<3 [\n< :1]\n\n!since 7.2\nrepeat 1..3 > PING\n< PONG -> pong").unwrap();
-    let [first, second] = steps.as_slice() else { panic!("{steps:?}") };
-    assert_eq!((first.line, first.connection, first.scope.protocol), (2, 2, Some(Protocol::Resp3)));
-    let Action::Call { request, expected, .. } = &first.action else { panic!("{first:?}") };
-    assert_eq!((request.as_str(), expected.len(), expected[1].reply.as_str()), ("GET a", 2, "[ :1]"));
+    let steps = parse(
+        "# about\n@2 >3 GET a\n<2 \"x\"\n<3 [\n< :1]\n\n!since 7.2\nrepeat 1..3 > PING\n< PONG -> pong",
+    )
+    .unwrap();
+    let [first, second] = steps.as_slice() else {
+        panic!("{steps:?}")
+    };
+    assert_eq!(
+        (first.line, first.connection, first.scope.protocol),
+        (2, 2, Some(Protocol::Resp3))
+    );
+    let Action::Call {
+        request, expected, ..
+    } = &first.action
+    else {
+        panic!("{first:?}")
+    };
+    assert_eq!(
+        (request.as_str(), expected.len(), expected[1].reply.as_str()),
+        ("GET a", 2, "[ :1]")
+    );
     assert_eq!(second.scope.since, Some(vec![7, 2]));
-    let Action::Call { numbers, expected, .. } = &second.action else { panic!("{second:?}") };
-    assert_eq!((numbers.clone(), expected[0].noted.as_deref()), (1..=3, Some("pong")));
+    let Action::Call {
+        numbers, expected, ..
+    } = &second.action
+    else {
+        panic!("{second:?}")
+    };
+    assert_eq!(
+        (numbers.clone(), expected[0].noted.as_deref()),
+        (1..=3, Some("pong"))
+    );
 }
 
 #[test]
 fn a_wrong_line_is_named() {
-    for text in ["> PING\n> PING\n< PONG", "< OK", "PING", "!forebay-only", "> PING\n< PONG\n< PONG", "@x > PING"] {
+    for text in [
+        "> PING\n> PING\n< PONG",
+        "< OK",
+        "PING",
+        "!forebay-only",
+        "> PING\n< PONG\n< PONG",
+        "@x > PING",
+    ] {
         assert!(parse(text).is_err(), "{text}");
     }
-    assert_eq!(parse("\n> PING").unwrap_err(), "the request in line 2 has no reply");
+    assert_eq!(
+        parse("\n> PING").unwrap_err(),
+        "the request in line 2 has no reply"
+    );
 }

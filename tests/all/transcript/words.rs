@@ -12,7 +12,11 @@ pub fn substitute(text: &str, variables: &Variables) -> Result<String, String> {
     while let Some((before, after)) = rest.split_once("${") {
         let (name, behind) = after.split_once('}').ok_or("${ without }")?;
         result.push_str(before);
-        result.push_str(variables.get(name).ok_or_else(|| format!("nothing is noted as {name}"))?);
+        result.push_str(
+            variables
+                .get(name)
+                .ok_or_else(|| format!("nothing is noted as {name}"))?,
+        );
         rest = behind;
     }
     Ok(result + rest)
@@ -44,12 +48,16 @@ pub struct Text {
 impl Text {
     /// Exactly this text.
     pub fn exactly(text: &str) -> Self {
-        Self { parts: vec![text.as_bytes().to_vec()] }
+        Self {
+            parts: vec![text.as_bytes().to_vec()],
+        }
     }
 
     /// Text in which every `*` stands for anything.
     pub fn with_wildcards(text: &str) -> Self {
-        Self { parts: text.split('*').map(|part| part.as_bytes().to_vec()).collect() }
+        Self {
+            parts: text.split('*').map(|part| part.as_bytes().to_vec()).collect(),
+        }
     }
 
     /// Whether `text` is as described.
@@ -57,7 +65,9 @@ impl Text {
         let [first, middle @ .., last] = self.parts.as_slice() else {
             return self.parts[0] == text;
         };
-        let Some(mut rest) = text.strip_prefix(first.as_slice()) else { return false };
+        let Some(mut rest) = text.strip_prefix(first.as_slice()) else {
+            return false;
+        };
         for part in middle {
             let Some(at) = find(rest, part) else { return false };
             rest = &rest[at + part.len()..];
@@ -66,7 +76,9 @@ impl Text {
     }
 
     fn bytes(self) -> Result<Vec<u8>, String> {
-        <[Vec<u8>; 1]>::try_from(self.parts).map(|[text]| text).map_err(|_| "a wildcard in a request".to_owned())
+        <[Vec<u8>; 1]>::try_from(self.parts)
+            .map(|[text]| text)
+            .map_err(|_| "a wildcard in a request".to_owned())
     }
 
     fn repeated(mut self, times: usize) -> Result<Self, String> {
@@ -79,7 +91,11 @@ impl Text {
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    if part.is_empty() { Some(0) } else { text.windows(part.len()).position(|window| window == part) }
+    if part.is_empty() {
+        Some(0)
+    } else {
+        text.windows(part.len()).position(|window| window == part)
+    }
 }
 
 /// Reads a line of a transcript from left to right.
@@ -124,12 +140,19 @@ impl<'a> Cursor<'a> {
     /// Moves over `token`, which must come next after blanks.
     pub fn expect(&mut self, token: &str) -> Result<(), String> {
         self.skip_spaces();
-        if self.take(token) { Ok(()) } else { Err(format!("{token:?} expected before {:?}", self.rest)) }
+        if self.take(token) {
+            Ok(())
+        } else {
+            Err(format!("{token:?} expected before {:?}", self.rest))
+        }
     }
 
     /// Moves over all characters up to the first that does not `belong`.
     pub fn take_while(&mut self, belongs: impl Fn(char) -> bool) -> String {
-        let end = self.rest.find(|letter| !belongs(letter)).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|letter| !belongs(letter))
+            .unwrap_or(self.rest.len());
         let (word, behind) = self.rest.split_at(end);
         self.rest = behind;
         word.to_owned()
@@ -137,17 +160,24 @@ impl<'a> Cursor<'a> {
 
     /// Text in double quotes, perhaps with `*times` behind it.
     pub fn quoted(&mut self) -> Result<Text, String> {
-        let text = Text { parts: vec![self.parts_until_quote(false)?.concat()] };
+        let text = Text {
+            parts: vec![self.parts_until_quote(false)?.concat()],
+        };
         self.repetition(text)
     }
 
     /// Text in double quotes in which `*` stands for anything, and `\*` for itself.
     pub fn quoted_with_wildcards(&mut self) -> Result<Text, String> {
-        Ok(Text { parts: self.parts_until_quote(true)? })
+        Ok(Text {
+            parts: self.parts_until_quote(true)?,
+        })
     }
 
     fn repetition(&mut self, text: Text) -> Result<Text, String> {
-        let counted = self.rest.strip_prefix('*').is_some_and(|behind| behind.starts_with(|c: char| c.is_ascii_digit()));
+        let counted = self
+            .rest
+            .strip_prefix('*')
+            .is_some_and(|behind| behind.starts_with(|c: char| c.is_ascii_digit()));
         if !counted {
             return Ok(text);
         }
@@ -205,15 +235,27 @@ fn last(parts: &mut [Vec<u8>]) -> &mut Vec<u8> {
 #[test]
 fn words_are_split_as_a_shell_would() {
     let words = split(r#"SET key "a b\r\n\x00\"" '"' "ab"*3 """#).unwrap();
-    assert_eq!(words, [&b"SET"[..], b"key", b"a b\r\n\0\"", b"\"", b"ababab", b""]);
+    assert_eq!(
+        words,
+        [&b"SET"[..], b"key", b"a b\r\n\0\"", b"\"", b"ababab", b""]
+    );
     assert!(split("\"open").is_err());
 }
 
 #[test]
 fn wildcards_stand_for_anything() {
     let text = Text::with_wildcards("a*b*c");
-    for (candidate, fits) in [("abc", true), ("a--b--c", true), ("ac", false), ("abcd", false), ("xabc", false)] {
+    for (candidate, fits) in [
+        ("abc", true),
+        ("a--b--c", true),
+        ("ac", false),
+        ("abcd", false),
+        ("xabc", false),
+    ] {
         assert_eq!(text.matches(candidate.as_bytes()), fits, "{candidate}");
     }
-    assert!(!Text::with_wildcards("ab*ba").matches(b"aba"), "prefix and suffix do not overlap");
+    assert!(
+        !Text::with_wildcards("ab*ba").matches(b"aba"),
+        "prefix and suffix do not overlap"
+    );
 }
