@@ -11,15 +11,20 @@ pub mod spec;
 pub mod syntax;
 
 mod admin;
+mod bitfields;
 mod bitmaps;
 mod catalog;
 mod clients;
 mod connection;
+mod counters;
+mod expiration;
 mod info;
 mod key_expiry;
 mod keys;
+mod lcs;
 mod scan;
 mod strings;
+mod substrings;
 
 pub use args::Args;
 
@@ -32,7 +37,11 @@ const fn group(name: &'static str, category: u32) -> Group {
 /// All rows, by group.
 pub const GROUPS: &[(Group, &[Command])] = &[
     (group("string", 1 << 7), strings::COMMANDS),
+    (group("string", 1 << 7), substrings::COMMANDS),
+    (group("string", 1 << 7), counters::COMMANDS),
+    (group("string", 1 << 7), lcs::COMMANDS),
     (group("bitmap", 1 << 8), bitmaps::COMMANDS),
+    (group("bitmap", 1 << 8), bitfields::COMMANDS),
     (group("generic", 1), keys::COMMANDS),
     (group("generic", 1), key_expiry::COMMANDS),
     (group("generic", 1), scan::COMMANDS),

@@ -13,7 +13,6 @@ const BYTES_MAX: u64 = i64::MAX as u64;
 const COUNT: Form = Form::Integer(0, i64::MAX);
 const SIZE: Form = Form::Bytes(0, BYTES_MAX);
 
-const NO_SNAPSHOT: &str = "Forebay does not save snapshots yet: only an empty value is possible";
 const NO_LOG: &str = "Forebay keeps no append-only file: only 'no' is possible";
 const NO_REPLICA: &str = "Forebay does not replicate: set 'upstream' for a cache in front of another server";
 const NO_DAEMON: &str = "Forebay stays in the foreground: let the service manager start it in the background";
@@ -93,7 +92,7 @@ pub(super) const COMPATIBILITY: &[Setting] = &[
     kept("replica-ignore-maxmemory", "yes", Live, Form::YesNo).also(&["slave-ignore-maxmemory"]),
     kept("replica-lazy-flush", "no", Live, Form::YesNo).also(&["slave-lazy-flush"]),
 
-    only("save", "", Live, NO_SNAPSHOT),
+    kept("save", "", Live, Form::Text),
     only("appendonly", "no", Live, NO_LOG),
     kept("dbfilename", "dump.rdb", Protected, Form::Text),
     kept("rdbcompression", "yes", Live, Form::YesNo),

@@ -91,11 +91,14 @@ fn run(
     given.extend(line.given);
     errors.extend(variables.errors);
     errors.extend(line.errors);
+    let config = consistent(&given, errors)?;
+    let mut warnings = variables.warnings;
+    warnings.extend(config.unhonoured());
     Ok(Loaded {
-        config: consistent(&given, errors)?,
+        config,
         file: path,
         action,
-        warnings: variables.warnings,
+        warnings,
     })
 }
 

@@ -220,6 +220,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What was asked for and is not done, in words for the log. Compose files of Redis ask for snapshots, so
+    /// `save` must not keep the server from starting, but nobody should believe that it works.
+    pub fn unhonoured(&self) -> Option<String> {
+        self.kept
+            .get("save")
+            .filter(|points| !points.is_empty())
+            .map(|points| format!("'save {points}': no snapshots are written yet, a restart begins empty"))
+    }
+
     /// A copy of this configuration with all of `pairs` (name, value) applied, as CONFIG SET does:
     /// nothing is changed unless every pair is good.
     ///
@@ -396,7 +405,6 @@ mod tests {
     fn what_would_change_behaviour_is_refused() {
         for (name, value) in [
             ("appendonly", "yes"),
-            ("save", "60 1"),
             ("notify-keyspace-events", "KEA"),
             ("masterauth", "secret"),
             ("min-slaves-to-write", "1"),
@@ -407,6 +415,13 @@ mod tests {
                     || error(&[(name, value)]).contains("not built yet")
             );
         }
+    }
+
+    #[test]
+    fn snapshots_may_be_asked_for_but_not_silently() {
+        let config = Config::default().set_many(&[("save", "60 1")]).unwrap();
+        assert!(config.unhonoured().unwrap().contains("save 60 1"));
+        assert_eq!(Config::default().unhonoured(), None);
     }
 
     #[test]

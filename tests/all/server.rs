@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashSet;
 use std::env;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,22 +28,28 @@ pub enum Program {
 
 /// The redis-server to compare with: `FOREBAY_TEST_REDIS_SERVER`, or the first on the `PATH`.
 ///
-/// Without one it says so once and gives `None`, so that the caller can pass. Panics then if
-/// `FOREBAY_REQUIRE_REDIS` is `1`, which CI sets.
+/// Says once which one it is, or that there is none; then it gives `None`, so that the caller can pass. Panics
+/// instead if `FOREBAY_REQUIRE_REDIS` is `1`, which CI sets.
 pub fn redis_server() -> Option<Program> {
     static NOTICE: Once = Once::new();
     let found = env::var_os("FOREBAY_TEST_REDIS_SERVER")
         .map(PathBuf::from)
         .or_else(redis_server_on_path);
-    if found.is_none() {
-        let required = env::var_os("FOREBAY_REQUIRE_REDIS").is_some_and(|value| value == "1");
-        assert!(
-            !required,
-            "FOREBAY_REQUIRE_REDIS=1, but there is no redis-server on the PATH"
-        );
-        NOTICE.call_once(|| eprintln!("skipped: no redis-server"));
-    }
+    let required = env::var_os("FOREBAY_REQUIRE_REDIS").is_some_and(|value| value == "1");
+    assert!(
+        found.is_some() || !required,
+        "FOREBAY_REQUIRE_REDIS=1, but there is no redis-server on the PATH"
+    );
+    NOTICE.call_once(|| match &found {
+        Some(path) => announce(&format!("compared with {}", path.display())),
+        None => announce("skipped: no redis-server"),
+    });
     found.map(Program::Redis)
+}
+
+/// Writes past the capture of the test runner, which hides what passing tests print.
+fn announce(text: &str) {
+    writeln!(io::stderr(), "{text}").expect("standard error is open");
 }
 
 /// Forebay, and redis-server where there is one: for tests with the same expectations of both.
@@ -204,9 +210,13 @@ impl Server {
     /// Kills it, if it still runs, and starts it again on the same port with the same arguments and directory.
     pub fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.program, &self.args, self.port, &self.folder);
+        // An outgoing connection of some other process may hold the port for a moment.
+        let is_back = Deadline::after(PATIENCE).poll(|| {
+            self.child = spawn(&self.program, &self.args, self.port, &self.folder);
+            self.answers()
+        });
         assert!(
-            self.answers(),
+            is_back,
             "no answer after a restart; the server's log:\n{}",
             self.log()
         );
