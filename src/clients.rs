@@ -1,8 +1,11 @@
 //! All connections: what CLIENT LIST shows of them, and the ways to reach one from elsewhere.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -10,19 +13,16 @@ use atomic_waker::AtomicWaker;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
-use crate::config::OutputLimits;
+use crate::config::{OutputLimit, OutputLimits};
 use crate::resp::reply::Protocol;
 
-/// Something that another task wants of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mail {
-    /// Close, after what is written so far is flushed if `polite`, at once otherwise.
-    Close {
-        /// Whether pending replies are still sent.
-        polite: bool,
-    },
-    /// Bytes to write between two replies.
-    Push(Arc<[u8]>),
+/// How somebody else ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// The command that runs is finished, unless only an event would finish it, and all replies are sent.
+    Politely,
+    /// Whatever is not sent is lost.
+    AtOnce,
 }
 
 /// How a client that waits was released by CLIENT UNBLOCK.
@@ -34,13 +34,23 @@ pub enum Unblock {
     Error,
 }
 
-/// What a client is counted as for limits and CLIENT KILL TYPE.
+/// What a client is counted as for the limits of its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Sends requests and reads replies.
     Normal,
-    /// Reads what others publish, or MONITOR.
+    /// Reads what others cause: MONITOR.
     Pubsub,
+}
+
+impl Class {
+    /// How much may wait to be sent to a client of this class.
+    pub fn limit(self, limits: &OutputLimits) -> OutputLimit {
+        match self {
+            Self::Normal => limits.normal,
+            Self::Pubsub => limits.pubsub,
+        }
+    }
 }
 
 /// One connection, as others see it. Its own task writes, everybody reads.
@@ -55,8 +65,8 @@ pub struct Client {
     pub fd: i32,
     /// Unix milliseconds.
     pub connected_at_ms: u64,
-    /// Whether the peer is on this host.
-    pub is_local: bool,
+    /// Whether it came over the Unix socket.
+    pub is_unix: bool,
     labels: Mutex<Labels>,
     db: AtomicUsize,
     protocol: AtomicU8,
@@ -68,10 +78,14 @@ pub struct Client {
     /// Bytes of replies that are not sent yet.
     output_bytes: AtomicUsize,
     no_evict: AtomicBool,
+    no_touch: AtomicBool,
     monitoring: AtomicBool,
     mailbox: Mailbox,
     unblock: Mutex<Option<Unblock>>,
     unblocked: tokio::sync::Notify,
+    /// The command waits for an event that may never come.
+    blocked: AtomicBool,
+    /// It waits in a way that CLIENT UNBLOCK can end.
     waiting: AtomicBool,
 }
 
@@ -90,7 +104,9 @@ pub struct Endpoints {
     pub local: Box<str>,
     /// See [`Client::fd`].
     pub fd: i32,
-    /// See [`Client::is_local`].
+    /// See [`Client::is_unix`].
+    pub is_unix: bool,
+    /// Whether the peer is on this host.
     pub is_local: bool,
 }
 
@@ -105,7 +121,7 @@ impl Client {
             local: ends.local,
             fd: ends.fd,
             connected_at_ms: now_ms,
-            is_local: ends.is_local,
+            is_unix: ends.is_unix,
             labels: Mutex::default(),
             db: AtomicUsize::new(0),
             protocol: AtomicU8::new(2),
@@ -115,10 +131,12 @@ impl Client {
             query_free_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
             no_evict: AtomicBool::new(false),
+            no_touch: AtomicBool::new(false),
             monitoring: AtomicBool::new(false),
             mailbox: Mailbox::default(),
             unblock: Mutex::new(None),
             unblocked: tokio::sync::Notify::new(),
+            blocked: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
         }
     }
@@ -178,7 +196,8 @@ impl Client {
 
     pub(crate) fn reset(&self) {
         self.set_name(b"");
-        self.no_evict.store(false, Relaxed);
+        self.set_no_evict(false);
+        self.set_no_touch(false);
         self.monitoring.store(false, Relaxed);
     }
 
@@ -198,12 +217,17 @@ impl Client {
         self.active_at_ms.load(Relaxed)
     }
 
-    /// Notes that bytes came in: once per read.
+    /// Notes that the client sent or took something.
     #[inline]
-    pub fn note_input(&self, now_ms: u64, query_bytes: usize, query_free_bytes: usize) {
+    pub fn note_activity(&self, now_ms: u64) {
         self.active_at_ms.store(now_ms, Relaxed);
-        self.query_bytes.store(query_bytes, Relaxed);
-        self.query_free_bytes.store(query_free_bytes, Relaxed);
+    }
+
+    /// Notes the bytes in the buffer of requests, and the room beside them.
+    #[inline]
+    pub fn note_query(&self, bytes: usize, free_bytes: usize) {
+        self.query_bytes.store(bytes, Relaxed);
+        self.query_free_bytes.store(free_bytes, Relaxed);
     }
 
     /// Notes how many bytes of replies wait for the client to read.
@@ -224,6 +248,12 @@ impl Client {
         self.output_bytes.load(Relaxed) + self.mailbox.pending_bytes()
     }
 
+    /// Bytes of memory that the connection takes, its buffers included.
+    pub fn memory_bytes(&self) -> usize {
+        let (query_bytes, query_free_bytes) = self.query();
+        size_of::<Self>() + query_bytes + query_free_bytes + self.output_bytes()
+    }
+
     /// CLIENT NO-EVICT.
     pub fn set_no_evict(&self, on: bool) {
         self.no_evict.store(on, Relaxed);
@@ -232,6 +262,15 @@ impl Client {
     /// Whether CLIENT NO-EVICT is on.
     pub fn no_evict(&self) -> bool {
         self.no_evict.load(Relaxed)
+    }
+
+    pub(crate) fn set_no_touch(&self, on: bool) {
+        self.no_touch.store(on, Relaxed);
+    }
+
+    /// Whether CLIENT NO-TOUCH is on.
+    pub fn no_touch(&self) -> bool {
+        self.no_touch.load(Relaxed)
     }
 
     /// Marks the client as a monitor, or no longer.
@@ -249,9 +288,28 @@ impl Client {
         if self.is_monitoring() { Class::Pubsub } else { Class::Normal }
     }
 
+    /// Marks the client as blocked until the result is dropped: its command waits for an event that may never come.
+    pub fn block<'a>(&'a self, clients: &'a Clients) -> Blocked<'a> {
+        self.blocked.store(true, Relaxed);
+        clients.blocked.fetch_add(1, Relaxed);
+        Blocked { client: self, clients }
+    }
+
+    /// Whether [`Client::block`] is in force.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
     /// Whether a command of the client waits, so that CLIENT UNBLOCK has something to release.
     pub fn is_waiting(&self) -> bool {
         self.waiting.load(Relaxed)
+    }
+
+    /// Whether the client has been silent for longer than `timeout` (zero: it may be), though nothing keeps it.
+    fn is_idle(&self, timeout: Duration, now_ms: u64) -> bool {
+        let silent_ms = now_ms.saturating_sub(self.active_at_ms());
+        let may_be = timeout.is_zero() || self.class() != Class::Normal || self.is_blocked();
+        !may_be && u128::from(silent_ms) > timeout.as_millis()
     }
 
     /// Releases a command of the client that waits; false if none does.
@@ -292,31 +350,49 @@ impl Drop for WaitingMark<'_> {
     }
 }
 
-/// Messages for a connection, and the waker of its task.
+/// What others want of a connection, and the waker of its task.
 #[derive(Default)]
 pub struct Mailbox {
-    mails: Mutex<VecDeque<Mail>>,
+    /// Bits of [`PUSHES`], [`POLITELY`] and [`AT_ONCE`].
+    state: AtomicU8,
+    pushes: Mutex<VecDeque<Arc<[u8]>>>,
     pending_bytes: AtomicUsize,
-    full: AtomicBool,
     waker: AtomicWaker,
 }
 
+/// There may be pushes.
+const PUSHES: u8 = 1;
+/// The connection shall close politely.
+const POLITELY: u8 = 2;
+/// The connection shall close at once.
+const AT_ONCE: u8 = 4;
+
 impl Mailbox {
-    /// Leaves a message and wakes the connection's task. Pushes beyond `bytes_max` pending bytes (0: no bound)
-    /// are replaced by a request to close: the reader is too slow.
-    pub fn send(&self, mail: Mail, bytes_max: usize) {
-        let bytes = if let Mail::Push(bytes) = &mail { bytes.len() } else { 0 };
-        let pending = self.pending_bytes.fetch_add(bytes, Relaxed) + bytes;
-        let mut mails = self.mails.lock();
+    /// Leaves bytes to be written between two replies. With more than `bytes_max` pending bytes (0: no bound) the
+    /// client reads too slowly: then its connection is closed.
+    pub fn push(&self, bytes: Arc<[u8]>, bytes_max: usize) {
+        let pending = self.pending_bytes.fetch_add(bytes.len(), Relaxed) + bytes.len();
         if bytes_max != 0 && pending > bytes_max {
-            mails.clear();
-            mails.push_back(Mail::Close { polite: false });
-        } else {
-            mails.push_back(mail);
+            self.pushes.lock().clear();
+            self.close(Closing::AtOnce);
+            return;
         }
-        self.full.store(true, Release);
-        drop(mails);
-        self.waker.wake();
+        self.pushes.lock().push_back(bytes);
+        self.set(PUSHES);
+    }
+
+    /// Asks for the end of the connection.
+    pub fn close(&self, how: Closing) {
+        self.set(match how {
+            Closing::Politely => POLITELY,
+            Closing::AtOnce => AT_ONCE,
+        });
+    }
+
+    fn set(&self, bit: u8) {
+        if self.state.fetch_or(bit, AcqRel) & bit == 0 {
+            self.waker.wake();
+        }
     }
 
     /// Bytes of pushes that the connection has not taken yet.
@@ -324,26 +400,33 @@ impl Mailbox {
         self.pending_bytes.load(Relaxed)
     }
 
-    /// Whether somebody wants the connection closed; other messages stay. If not, `waker` is woken by the next.
-    pub fn poll_close(&self, waker: &Waker) -> bool {
+    /// Has `waker` woken by whatever comes from now on.
+    #[inline]
+    pub fn watch(&self, waker: &Waker) {
         self.waker.register(waker);
-        self.full.load(Acquire) && self.mails.lock().iter().any(|mail| matches!(mail, Mail::Close { .. }))
     }
 
-    /// The oldest message; without any, `waker` is woken by the next.
+    /// Whether there is nothing to do.
     #[inline]
-    pub fn poll(&self, waker: &Waker) -> Option<Mail> {
-        self.waker.register(waker);
-        if !self.full.load(Acquire) {
-            return None;
+    pub fn is_quiet(&self) -> bool {
+        self.state.load(Acquire) == 0
+    }
+
+    /// Whether and how the connection shall close.
+    pub fn closing(&self) -> Option<Closing> {
+        match self.state.load(Acquire) {
+            state if state & AT_ONCE != 0 => Some(Closing::AtOnce),
+            state if state & POLITELY != 0 => Some(Closing::Politely),
+            _ => None,
         }
-        let mut mails = self.mails.lock();
-        let mail = mails.pop_front();
-        if let Some(Mail::Push(bytes)) = &mail {
-            self.pending_bytes.fetch_sub(bytes.len(), Relaxed);
-        }
-        self.full.store(!mails.is_empty(), Relaxed);
-        mail
+    }
+
+    /// Takes all pushes, the oldest first.
+    pub fn take_pushes(&self) -> VecDeque<Arc<[u8]>> {
+        self.state.fetch_and(!PUSHES, AcqRel);
+        let pushes = std::mem::take(&mut *self.pushes.lock());
+        self.pending_bytes.fetch_sub(pushes.iter().map(|bytes| bytes.len()).sum(), Relaxed);
+        pushes
     }
 }
 
@@ -355,14 +438,20 @@ pub struct Clients {
     accepted: AtomicU64,
     rejected: AtomicU64,
     blocked: AtomicUsize,
+    query_limit_disconnections: AtomicU64,
+    output_limit_disconnections: AtomicU64,
 }
 
-/// Counts a client as blocked for as long as it lives.
-pub struct Blocked<'a>(&'a AtomicUsize);
+/// See [`Client::block`].
+pub struct Blocked<'a> {
+    client: &'a Client,
+    clients: &'a Clients,
+}
 
 impl Drop for Blocked<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.client.blocked.store(false, Relaxed);
+        self.clients.blocked.fetch_sub(1, Relaxed);
     }
 }
 
@@ -370,7 +459,7 @@ impl Clients {
     /// Adds a connection; `None` when there are `clients_max` already.
     pub fn connect(&self, ends: Endpoints, clients_max: usize, now_ms: u64) -> Option<Arc<Client>> {
         if self.by_id.len() >= clients_max {
-            self.rejected.fetch_add(1, Relaxed);
+            self.reject();
             return None;
         }
         self.accepted.fetch_add(1, Relaxed);
@@ -378,6 +467,11 @@ impl Clients {
         let client = Arc::new(Client::new(id, ends, now_ms));
         self.by_id.insert(id, Arc::clone(&client));
         Some(client)
+    }
+
+    /// Counts a connection that was refused.
+    pub fn reject(&self) {
+        self.rejected.fetch_add(1, Relaxed);
     }
 
     /// Takes a connection off the list.
@@ -407,12 +501,6 @@ impl Clients {
         self.by_id.is_empty()
     }
 
-    /// Counts a client as blocked until the result is dropped.
-    pub fn count_blocked(&self) -> Blocked<'_> {
-        self.blocked.fetch_add(1, Relaxed);
-        Blocked(&self.blocked)
-    }
-
     /// Clients whose command waits for something.
     pub fn blocked(&self) -> usize {
         self.blocked.load(Relaxed)
@@ -423,10 +511,29 @@ impl Clients {
         (self.accepted.load(Relaxed), self.rejected.load(Relaxed))
     }
 
+    /// Counts a client whose unfinished request was too large.
+    pub fn note_query_limit(&self) {
+        self.query_limit_disconnections.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a client that read its replies too slowly.
+    pub fn note_output_limit(&self) {
+        self.output_limit_disconnections.fetch_add(1, Relaxed);
+    }
+
+    /// Clients disconnected because of too large requests, and because of too slow reading, since the start or the
+    /// last reset.
+    pub fn limit_disconnections(&self) -> (u64, u64) {
+        (self.query_limit_disconnections.load(Relaxed), self.output_limit_disconnections.load(Relaxed))
+    }
+
     /// Sets the counters to zero.
     pub fn reset_counters(&self) {
-        self.accepted.store(0, Relaxed);
-        self.rejected.store(0, Relaxed);
+        let counters =
+            [&self.accepted, &self.rejected, &self.query_limit_disconnections, &self.output_limit_disconnections];
+        for counter in counters {
+            counter.store(0, Relaxed);
+        }
     }
 }
 
@@ -434,32 +541,32 @@ impl Clients {
 #[derive(Default)]
 pub struct Watch {
     /// Since when a client has been above its soft limit, in Unix milliseconds.
-    above_soft_since: std::collections::HashMap<u64, u64>,
+    above_soft_since: HashMap<u64, u64>,
 }
 
 impl Watch {
     /// Closes clients that have been silent for too long (zero: never) or whose unread replies exceed their limits.
+    /// O(n).
     pub fn check(&mut self, clients: &Clients, idle_timeout: Duration, limits: &OutputLimits, now_ms: u64) {
-        let idle_max_ms = idle_timeout.as_millis() as u64;
-        let mut above = std::collections::HashMap::new();
-        for client in clients.list() {
-            let limit = match client.class() {
-                Class::Normal => limits.normal,
-                Class::Pubsub => limits.pubsub,
-            };
-            let waiting = client.output_bytes() as u64;
-            let mut close = limit.hard_bytes != 0 && waiting > limit.hard_bytes;
-            if limit.soft_bytes != 0 && waiting > limit.soft_bytes {
-                let since = self.above_soft_since.get(&client.id).copied().unwrap_or(now_ms);
-                above.insert(client.id, since);
-                close |= now_ms.saturating_sub(since) >= limit.soft_seconds * 1000;
+        let mut above_soft_since = HashMap::new();
+        for client in &clients.by_id {
+            let limit = client.class().limit(limits);
+            let unread_bytes = client.output_bytes() as u64;
+            let above_soft = limit.soft_bytes != 0 && unread_bytes > limit.soft_bytes;
+            let since = *self.above_soft_since.get(&client.id).unwrap_or(&now_ms);
+            if above_soft {
+                above_soft_since.insert(client.id, since);
             }
-            let may_idle = idle_max_ms == 0 || client.class() != Class::Normal || client.is_waiting();
-            close |= !may_idle && now_ms.saturating_sub(client.active_at_ms()) > idle_max_ms;
-            if close {
-                client.mailbox().send(Mail::Close { polite: false }, 0);
+            let above_hard = limit.hard_bytes != 0 && unread_bytes > limit.hard_bytes;
+            if above_hard || above_soft && now_ms.saturating_sub(since) >= limit.soft_seconds * 1000 {
+                tracing::warn!(client = client.id, unread_bytes, "closed: reads too slowly");
+                clients.note_output_limit();
+                client.mailbox().close(Closing::AtOnce);
+            } else if client.is_idle(idle_timeout, now_ms) {
+                tracing::debug!(client = client.id, "closed: silent for too long");
+                client.mailbox().close(Closing::AtOnce);
             }
         }
-        self.above_soft_since = above;
+        self.above_soft_since = above_soft_since;
     }
 }

@@ -81,6 +81,9 @@ pub const POOLED_BUFFERS_MAX: usize = 64;
 /// A pooled buffer that a large request or reply has grown beyond this is freed instead.
 pub const POOLED_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
+/// Replies that one connection's requests may produce before they are sent.
+pub const OUTPUT_BYTES_PER_TURN: usize = 1024 * 1024;
+
 /// Replies that a client has not read, beyond which no more of its requests are executed until it reads.
 pub const OUTPUT_PAUSE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -92,6 +95,16 @@ pub const REQUESTS_PER_TURN: usize = 1024;
 pub const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// See [`LINGER_BYTES_MAX`].
 pub const LINGER_MS_MAX: u64 = 2_000;
+
+/// Absent keys of which a shard remembers that upstream lacks them or that they are not kept here; beyond that it
+/// forgets those whose time is over, then all. They are not charged to `maxmemory`: 16 MB in all.
+pub const ABSENT_KEYS_REMEMBERED_MAX: usize = 128;
+
+/// Bytes read at once while a connection's command waits: what comes then is mostly nothing.
+pub const READ_AHEAD_CHUNK_BYTES: usize = 4 * 1024;
+
+/// File descriptors that clients can't have: listeners, workers' pollers, upstream, files.
+pub const DESCRIPTORS_RESERVED: u64 = 64;
 
 /// Accepted sockets that a worker has not taken over yet.
 pub const HANDOVER_QUEUE: usize = 4096;

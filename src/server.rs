@@ -10,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use crate::clients::{Client, Mail};
+use crate::clients::{Client, Closing};
 use crate::config::Config;
 use crate::limits::HANDOVER_QUEUE;
 use crate::net::connection::Connection;
+use crate::net::descriptors;
 use crate::net::listener::{self, Listener};
 use crate::net::stream::Accepted;
 use crate::services::Services;
@@ -24,6 +25,8 @@ use crate::worker::{BufferPool, LookaheadPool, Worker};
 /// How often dead entries are swept, and clients checked against their limits.
 const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 const CLIENT_CHECK_PERIOD: Duration = Duration::from_secs(1);
+/// How often a shutdown looks whether all clients are gone.
+const CLOSE_PERIOD: Duration = Duration::from_millis(10);
 
 /// The acceptor's end of a worker.
 pub struct WorkerHandle {
@@ -49,7 +52,8 @@ impl WorkerHandle {
 }
 
 /// Runs a server until SIGTERM, SIGINT or SHUTDOWN. Fails if it can't start.
-pub fn run(config: Config, config_file: Option<std::path::PathBuf>) -> io::Result<()> {
+pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::Result<()> {
+    config.network.clients_max = descriptors::reserve(config.network.clients_max)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let network = config.network.clone();
     let sockets = if network.port == 0 {
@@ -94,8 +98,7 @@ async fn serve(listeners: Vec<Listener>, services: &Arc<Services>) -> io::Result
     checking.abort();
     drop(workers);
     let grace = services.config.load().general.shutdown_timeout;
-    close_clients(services, grace).await;
-    drop(threads);
+    close_clients(services, &threads, grace).await;
     tracing::info!("bye");
     Ok(())
 }
@@ -189,16 +192,17 @@ async fn wait_for_the_end(services: &Services) -> io::Result<()> {
 }
 
 /// Lets requests in flight finish and their replies go out, for a bounded time.
-async fn close_clients(services: &Services, grace: Duration) {
-    for client in services.clients.list() {
-        client.mailbox().send(Mail::Close { polite: true }, 0);
-    }
-    let all_gone = async {
-        while !services.clients.is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+async fn close_clients(services: &Services, workers: &[JoinHandle<()>], grace: Duration) {
+    let all_closed = async {
+        while !workers.iter().all(JoinHandle::is_finished) {
+            // Again and again, as one more may just have been accepted.
+            for client in services.clients.list() {
+                client.mailbox().close(Closing::Politely);
+            }
+            tokio::time::sleep(CLOSE_PERIOD).await;
         }
     };
-    if tokio::time::timeout(grace, all_gone).await.is_err() {
+    if tokio::time::timeout(grace, all_closed).await.is_err() {
         tracing::warn!(clients = services.clients.len(), "closed without waiting any longer");
     }
 }

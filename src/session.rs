@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::clients::Client;
+use crate::config::Config;
 use crate::resp::reply::Protocol;
 
 /// Whether a client's requests are answered (CLIENT REPLY).
@@ -27,7 +28,7 @@ pub struct Session {
     pub db: usize,
     /// The protocol of replies.
     pub protocol: Protocol,
-    /// Whether the client has logged in, or need not.
+    /// Whether the client has logged in, or need not; see [`Session::must_log_in`].
     pub authenticated: bool,
     /// Whether replies are written.
     pub reply_mode: ReplyMode,
@@ -61,6 +62,17 @@ impl Session {
     pub fn speak(&mut self, protocol: Protocol) {
         self.protocol = protocol;
         self.client.set_protocol(protocol);
+    }
+
+    /// Has reads leave idle times alone, or no longer.
+    pub fn set_no_touch(&mut self, on: bool) {
+        self.no_touch = on;
+        self.client.set_no_touch(on);
+    }
+
+    /// Whether the client must log in before anything else. One that is connected when a password is set need not.
+    pub fn must_log_in(&self, config: &Config) -> bool {
+        !self.authenticated && config.network.requirepass.is_some()
     }
 
     /// Puts everything back to how a new connection has it (RESET).

@@ -48,6 +48,15 @@ impl<'r> Args<'r> {
         parse_i64(self.bytes()?).ok_or(Error::NotAnInteger)
     }
 
+    /// The next argument as the number of one of `databases` databases.
+    pub fn database(&mut self, databases: usize) -> Result<usize> {
+        let index = self.integer()?;
+        if i32::try_from(index).is_err() {
+            return Err(Error::not_between(i32::MIN.into(), i32::MAX.into()));
+        }
+        usize::try_from(index).ok().filter(|db| *db < databases).ok_or(Error::NO_SUCH_DATABASE)
+    }
+
     /// The next argument as text; bytes that are not UTF-8 are replaced.
     pub fn text(&mut self) -> Result<String> {
         Ok(String::from_utf8_lossy(self.bytes()?).into_owned())

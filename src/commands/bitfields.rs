@@ -116,9 +116,15 @@ fn parse_steps(args: &mut Args<'_>, services: &Services) -> Result<SmallVec<[Ste
 }
 
 fn parse_overflow(args: &mut Args<'_>) -> Result<Overflow> {
-    let choices = [("WRAP", Overflow::Wrap), ("SAT", Overflow::Saturate), ("FAIL", Overflow::Fail)];
+    let choices = [
+        ("WRAP", Overflow::Wrap),
+        ("SAT", Overflow::Saturate),
+        ("FAIL", Overflow::Fail),
+    ];
     let chosen = choices.into_iter().find(|(name, _)| args.take_word(name));
-    chosen.map(|(_, overflow)| overflow).ok_or(Error::BITFIELD_OVERFLOW)
+    chosen
+        .map(|(_, overflow)| overflow)
+        .ok_or(Error::BITFIELD_OVERFLOW)
 }
 
 fn parse_step(args: &mut Args<'_>, overflow: Overflow, services: &Services) -> Result<Step> {
@@ -130,7 +136,11 @@ fn parse_step(args: &mut Args<'_>, overflow: Overflow, services: &Services) -> R
         Verb::Set => Action::Set(args.integer()?, overflow),
         Verb::Increment => Action::Increment(args.integer()?, overflow),
     };
-    Ok(Step { field, offset, action })
+    Ok(Step {
+        field,
+        offset,
+        action,
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -143,10 +153,20 @@ enum Verb {
 /// Reads the first word of an operation, all operands of which must follow: missing ones are noticed before wrong
 /// ones.
 fn parse_verb(args: &mut Args<'_>) -> Result<Verb> {
-    let verbs = [("GET", 2, Verb::Get), ("SET", 3, Verb::Set), ("INCRBY", 3, Verb::Increment)];
-    let (_, operands, verb) =
-        verbs.into_iter().find(|(name, ..)| args.take_word(name)).ok_or(Error::Syntax)?;
-    if args.len() >= operands { Ok(verb) } else { Err(Error::Syntax) }
+    let verbs = [
+        ("GET", 2, Verb::Get),
+        ("SET", 3, Verb::Set),
+        ("INCRBY", 3, Verb::Increment),
+    ];
+    let (_, operands, verb) = verbs
+        .into_iter()
+        .find(|(name, ..)| args.take_word(name))
+        .ok_or(Error::Syntax)?;
+    if args.len() >= operands {
+        Ok(verb)
+    } else {
+        Err(Error::Syntax)
+    }
 }
 
 /// Reads an offset in bits or, behind `#`, in fields.

@@ -57,7 +57,9 @@ fn setbit(call: &mut KeyCall<'_>) -> Result {
 pub fn bit_offset(number: &[u8], unit_bits: u32, services: &Services) -> Result<usize> {
     let offset = parse_i64(number).and_then(|number| number.checked_mul(i64::from(unit_bits)));
     let offset = offset.and_then(|offset| usize::try_from(offset).ok());
-    offset.filter(|&offset| (offset as u64) / 8 < string_bytes_max(services)).ok_or(Error::BIT_OFFSET)
+    offset
+        .filter(|&offset| (offset as u64) / 8 < string_bytes_max(services))
+        .ok_or(Error::BIT_OFFSET)
 }
 
 fn bitcount(call: &mut KeyCall<'_>) -> Result {
@@ -171,9 +173,15 @@ fn bitop(call: &mut KeysCall<'_>) -> Result {
 }
 
 fn parse_operation(word: &[u8]) -> Result<Operation> {
-    let operations =
-        [("AND", Operation::And), ("OR", Operation::Or), ("XOR", Operation::Xor), ("NOT", Operation::Not)];
-    let named = operations.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+    let operations = [
+        ("AND", Operation::And),
+        ("OR", Operation::Or),
+        ("XOR", Operation::Xor),
+        ("NOT", Operation::Not),
+    ];
+    let named = operations
+        .into_iter()
+        .find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
     named.map(|(_, operation)| operation).ok_or(Error::Syntax)
 }
 
@@ -184,8 +192,10 @@ fn combine_sources(call: &mut KeysCall<'_>, operation: Operation) -> Vec<u8> {
     }
     let mut scratches: SmallVec<[_; 4]> = (1..call.keys.len()).map(|_| [0; INTEGER_BYTES_MAX]).collect();
     let texts = (1..call.keys.len()).map(|index| call.keys.peek(index).unwrap_or(Text::Bytes(b"")));
-    let sources: SmallVec<[&[u8]; 8]> =
-        texts.zip(&mut scratches).map(|(text, scratch)| text.as_bytes(scratch)).collect();
+    let sources: SmallVec<[&[u8]; 8]> = texts
+        .zip(&mut scratches)
+        .map(|(text, scratch)| text.as_bytes(scratch))
+        .collect();
     let mut outcome = Vec::new();
     bits::combine(operation, &sources, &mut outcome);
     outcome

@@ -39,7 +39,11 @@ fn decrby(call: &mut KeyCall<'_>) -> Result {
 }
 
 fn add(call: &mut KeyCall<'_>, increment: i64) -> Result {
-    let current = call.key.peek().map_or(Some(0), |text| text.integer()).ok_or(Error::NotAnInteger)?;
+    let current = call
+        .key
+        .peek()
+        .map_or(Some(0), |text| text.integer())
+        .ok_or(Error::NotAnInteger)?;
     let sum = current.checked_add(increment).ok_or(Error::SUM_OVERFLOW)?;
     let deadline_ms = call.key.deadline_ms();
     call.key.set_integer(sum, deadline_ms);

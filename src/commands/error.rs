@@ -90,6 +90,31 @@ impl Error {
     );
     /// Not a way to treat overflows.
     pub const BITFIELD_OVERFLOW: Self = Self::Fixed("Invalid OVERFLOW type specified");
+    /// There is no database of that number.
+    pub const NO_SUCH_DATABASE: Self = Self::Fixed("DB index is out of range");
+    /// SWAPDB's first argument is not a number.
+    pub const FIRST_DATABASE: Self = Self::Fixed("invalid first DB index");
+    /// SWAPDB's second argument is not a number.
+    pub const SECOND_DATABASE: Self = Self::Fixed("invalid second DB index");
+    /// MOVE or COPY of a key to itself.
+    pub const SAME_KEY: Self = Self::Fixed("source and destination objects are the same");
+    /// SCAN with something else than a number.
+    pub const INVALID_CURSOR: Self = Self::Fixed("invalid cursor");
+    /// EXPIRE with NX and another condition.
+    pub const EXPIRE_NX_WITH_OTHERS: Self =
+        Self::Fixed("NX and XX, GT or LT options at the same time are not compatible");
+    /// EXPIRE with GT and LT.
+    pub const EXPIRE_GT_WITH_LT: Self = Self::Fixed("GT and LT options at the same time are not compatible");
+    /// OBJECT IDLETIME under a policy that keeps no times.
+    pub const IDLE_TIME_UNKNOWN: Self = Self::Fixed(
+        "An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between \
+         policies at runtime LRU and LFU data will take some time to adjust.",
+    );
+    /// OBJECT FREQ under a policy that keeps no frequencies.
+    pub const FREQUENCY_UNKNOWN: Self = Self::Fixed(
+        "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+         between policies at runtime LRU and LFU data will take some time to adjust.",
+    );
     /// BITFIELD_RO was asked to write.
     pub const BITFIELD_READ_ONLY: Self = Self::Fixed("BITFIELD_RO only supports the GET subcommand");
 
@@ -106,6 +131,14 @@ impl Error {
     /// An integer that must be from `min` to `max`.
     pub fn not_between(min: i64, max: i64) -> Self {
         Self::plain(format!("value is out of range, value must between {min} and {max}"))
+    }
+
+    /// A subcommand with more words than it has use for.
+    pub fn wrong_form(subcommand: &[u8], container: &str) -> Self {
+        let subcommand = String::from_utf8_lossy(subcommand);
+        Self::plain(format!(
+            "unknown subcommand or wrong number of arguments for '{subcommand}'. Try {container} HELP."
+        ))
     }
 
     /// The first word, which error statistics count by.

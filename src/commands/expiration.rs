@@ -64,13 +64,18 @@ pub const OF_GETEX: &[(&str, Word)] = &[
 impl<'r> Expiration<'r> {
     /// What `word` and `number` ask for.
     pub fn new(word: Word, number: &'r [u8]) -> Self {
-        Self { word: Some(word), number }
+        Self {
+            word: Some(word),
+            number,
+        }
     }
 
     /// Takes one of `words`, and the number behind it, if it comes next; tells whether it did. Fails if the number
     /// is missing, or if another word was taken before.
     pub fn take(&mut self, words: &[(&str, Word)], args: &mut Args<'r>) -> Result<bool> {
-        let Some(&(_, word)) = words.iter().find(|(name, _)| args.take_word(name)) else { return Ok(false) };
+        let Some(&(_, word)) = words.iter().find(|(name, _)| args.take_word(name)) else {
+            return Ok(false);
+        };
         if self.word.is_some_and(|earlier| earlier != word) {
             return Err(Error::Syntax);
         }
@@ -94,8 +99,14 @@ impl<'r> Expiration<'r> {
             Some(Word::Pxat) => (1, 0),
         };
         let number = parse_i64(self.number).ok_or(Error::NotAnInteger)?;
-        let length_ms = if number > 0 { number.checked_mul(unit_ms) } else { None };
+        let length_ms = if number > 0 {
+            number.checked_mul(unit_ms)
+        } else {
+            None
+        };
         let at_ms = length_ms.and_then(|length_ms| length_ms.checked_add_unsigned(start_ms));
-        at_ms.map(|at_ms| Deadline::At(at_ms as u64)).ok_or_else(|| Error::invalid_expire(command))
+        at_ms
+            .map(|at_ms| Deadline::At(at_ms as u64))
+            .ok_or_else(|| Error::invalid_expire(command))
     }
 }

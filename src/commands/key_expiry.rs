@@ -1,7 +1,181 @@
 //! Deadlines of keys.
 
+use super::args::Args;
+use super::call::KeyCall;
+use super::error::Error;
 use super::spec::*;
+
+const CHANGED: &[Keys] = &[key_at(1, EDIT)];
+const ASKED: &[Keys] = &[key_at(1, READ)];
+const TIMELY: &[&str] = &["nondeterministic_output"];
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
+    Command::new("EXPIRE", -3, "key seconds condition=[NX | XX | GT | LT]", CHANGED, WRITE.or(FAST), "1.0.0", "O(1)",
+                 Handler::Key(expire), "Makes a key expire after some seconds."),
+    Command::new("EXPIREAT", -3, "key unix-time-seconds condition=[NX | XX | GT | LT]", CHANGED, WRITE.or(FAST), "1.2.0", "O(1)",
+                 Handler::Key(expireat), "Makes a key expire at a Unix time in seconds."),
+    Command::new("EXPIRETIME", 2, "key", ASKED, READONLY.or(FAST).or(OWNER), "7.0.0", "O(1)",
+                 Handler::Key(expiretime), "Tells at which Unix time, in seconds, a key expires."),
+    Command::new("PERSIST", 2, "key", CHANGED, WRITE.or(FAST), "2.2.0", "O(1)",
+                 Handler::Key(persist), "Takes the deadline off a key."),
+    Command::new("PEXPIRE", -3, "key milliseconds condition=[NX | XX | GT | LT]", CHANGED, WRITE.or(FAST), "2.6.0", "O(1)",
+                 Handler::Key(pexpire), "Makes a key expire after some milliseconds."),
+    Command::new("PEXPIREAT", -3, "key unix-time-milliseconds condition=[NX | XX | GT | LT]", CHANGED, WRITE.or(FAST), "2.6.0", "O(1)",
+                 Handler::Key(pexpireat), "Makes a key expire at a Unix time in milliseconds."),
+    Command::new("PEXPIRETIME", 2, "key", ASKED, READONLY.or(FAST).or(OWNER), "7.0.0", "O(1)",
+                 Handler::Key(pexpiretime), "Tells at which Unix time, in milliseconds, a key expires."),
+    Command::new("PTTL", 2, "key", ASKED, READONLY.or(FAST).or(OWNER), "2.6.0", "O(1)",
+                 Handler::Key(pttl), "Tells how many milliseconds a key has left.").tips(TIMELY),
+    Command::new("TTL", 2, "key", ASKED, READONLY.or(FAST).or(OWNER), "1.0.0", "O(1)",
+                 Handler::Key(ttl), "Tells how many seconds a key has left.").tips(TIMELY),
 ];
+
+/// How a command counts time.
+#[derive(Clone, Copy)]
+enum Unit {
+    Seconds,
+    Milliseconds,
+}
+
+/// What a command counts time from.
+#[derive(Clone, Copy)]
+enum Origin {
+    Now,
+    Epoch,
+}
+
+fn expire(call: &mut KeyCall<'_>) -> Result {
+    set_deadline(call, "expire", Unit::Seconds, Origin::Now)
+}
+
+fn expireat(call: &mut KeyCall<'_>) -> Result {
+    set_deadline(call, "expireat", Unit::Seconds, Origin::Epoch)
+}
+
+fn pexpire(call: &mut KeyCall<'_>) -> Result {
+    set_deadline(call, "pexpire", Unit::Milliseconds, Origin::Now)
+}
+
+fn pexpireat(call: &mut KeyCall<'_>) -> Result {
+    set_deadline(call, "pexpireat", Unit::Milliseconds, Origin::Epoch)
+}
+
+/// Gives the key a deadline, if the conditions hold. One that has passed removes it.
+fn set_deadline(call: &mut KeyCall<'_>, command: &str, unit: Unit, origin: Origin) -> Result {
+    let time = call.args.bytes()?;
+    let condition = Condition::parse(call.args)?;
+    let at_ms = deadline_ms(time, unit, origin, call.visit.now_ms)?.ok_or_else(|| Error::invalid_expire(command))?;
+    call.key.touch();
+    let changes = call.key.exists() && condition.allows(at_ms, call.key.deadline_ms());
+    if changes {
+        match u64::try_from(at_ms) {
+            Ok(at_ms) if at_ms > call.visit.now_ms => call.key.set_deadline(Some(at_ms)),
+            _ => drop(call.key.take()),
+        }
+    }
+    call.reply.integer(i64::from(changes));
+    Ok(())
+}
+
+/// The Unix time in milliseconds that `time` states, which may lie before 1970; `None` if it overflows.
+fn deadline_ms(time: &[u8], unit: Unit, origin: Origin, now_ms: u64) -> Result<Option<i64>> {
+    let time = crate::resp::number::parse_i64(time).ok_or(Error::NotAnInteger)?;
+    let milliseconds = match unit {
+        Unit::Seconds => time.checked_mul(1000),
+        Unit::Milliseconds => Some(time),
+    };
+    Ok(match origin {
+        Origin::Now => milliseconds.and_then(|after_ms| after_ms.checked_add_unsigned(now_ms)),
+        Origin::Epoch => milliseconds,
+    })
+}
+
+/// The options NX, XX, GT and LT. A key without a deadline counts as one that dies at the end of time.
+#[derive(Default)]
+struct Condition {
+    /// Only a key that has none.
+    nx: bool,
+    /// Only a key that has one.
+    xx: bool,
+    /// Only a later one than it has.
+    gt: bool,
+    /// Only an earlier one than it has.
+    lt: bool,
+}
+
+impl Condition {
+    fn parse(mut options: Args<'_>) -> Result<Self> {
+        let mut condition = Self::default();
+        while let Some(option) = options.peek() {
+            let flags = [
+                ("NX", &mut condition.nx),
+                ("XX", &mut condition.xx),
+                ("GT", &mut condition.gt),
+                ("LT", &mut condition.lt),
+            ];
+            let flag = flags.into_iter().find_map(|(word, flag)| options.take_word(word).then_some(flag));
+            let unknown = || Error::plain(format!("Unsupported option {}", String::from_utf8_lossy(option)));
+            *flag.ok_or_else(unknown)? = true;
+        }
+        if condition.nx && (condition.xx || condition.gt || condition.lt) {
+            return Err(Error::EXPIRE_NX_WITH_OTHERS);
+        }
+        if condition.gt && condition.lt {
+            return Err(Error::EXPIRE_GT_WITH_LT);
+        }
+        Ok(condition)
+    }
+
+    fn allows(&self, at_ms: i64, current_ms: Option<u64>) -> bool {
+        let later = current_ms.is_some_and(|current| i128::from(at_ms) > i128::from(current));
+        let earlier = current_ms.is_none_or(|current| i128::from(at_ms) < i128::from(current));
+        !(self.nx && current_ms.is_some()
+            || self.xx && current_ms.is_none()
+            || self.gt && !later
+            || self.lt && !earlier)
+    }
+}
+
+fn persist(call: &mut KeyCall<'_>) -> Result {
+    let changes = call.key.deadline_ms().is_some();
+    if changes {
+        call.key.set_deadline(None);
+    }
+    call.reply.integer(i64::from(changes));
+    Ok(())
+}
+
+fn ttl(call: &mut KeyCall<'_>) -> Result {
+    reply_deadline(call, Unit::Seconds, Origin::Now)
+}
+
+fn pttl(call: &mut KeyCall<'_>) -> Result {
+    reply_deadline(call, Unit::Milliseconds, Origin::Now)
+}
+
+fn expiretime(call: &mut KeyCall<'_>) -> Result {
+    reply_deadline(call, Unit::Seconds, Origin::Epoch)
+}
+
+fn pexpiretime(call: &mut KeyCall<'_>) -> Result {
+    reply_deadline(call, Unit::Milliseconds, Origin::Epoch)
+}
+
+/// Replies with the deadline, rounded to the unit; -1 if there is none, -2 if there is no key.
+fn reply_deadline(call: &mut KeyCall<'_>, unit: Unit, origin: Origin) -> Result {
+    let exists = call.key.look();
+    let time = call.key.deadline_ms().map(|at_ms| {
+        let milliseconds = match origin {
+            Origin::Now => at_ms.saturating_sub(call.visit.now_ms),
+            Origin::Epoch => at_ms,
+        };
+        match unit {
+            Unit::Seconds => (milliseconds + 500) / 1000,
+            Unit::Milliseconds => milliseconds,
+        }
+    });
+    let absent = if exists { -1 } else { -2 };
+    call.reply.integer(time.map_or(absent, |time| time as i64));
+    Ok(())
+}

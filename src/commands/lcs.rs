@@ -22,8 +22,16 @@ fn run(call: &mut KeysCall<'_>) -> Result {
         call.keys.get(index).probe();
     }
     let (mut scratch_a, mut scratch_b) = ([0; INTEGER_BYTES_MAX], [0; INTEGER_BYTES_MAX]);
-    let a = call.keys.peek(0).unwrap_or(Text::Bytes(b"")).as_bytes(&mut scratch_a);
-    let b = call.keys.peek(1).unwrap_or(Text::Bytes(b"")).as_bytes(&mut scratch_b);
+    let a = call
+        .keys
+        .peek(0)
+        .unwrap_or(Text::Bytes(b""))
+        .as_bytes(&mut scratch_a);
+    let b = call
+        .keys
+        .peek(1)
+        .unwrap_or(Text::Bytes(b""))
+        .as_bytes(&mut scratch_b);
     check_size(a, b, string_bytes_max(call.services))?;
     match options {
         Options { len: true, .. } => call.reply.integer(lcs::length(a, b) as i64),
@@ -94,6 +102,10 @@ impl Options {
                 return Err(Error::Syntax);
             }
         }
-        if options.len && options.idx { Err(Error::LCS_LEN_AND_IDX) } else { Ok(options) }
+        if options.len && options.idx {
+            Err(Error::LCS_LEN_AND_IDX)
+        } else {
+            Ok(options)
+        }
     }
 }

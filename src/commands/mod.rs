@@ -16,6 +16,7 @@ mod bitmaps;
 mod catalog;
 mod clients;
 mod connection;
+mod databases;
 mod counters;
 mod expiration;
 mod info;
@@ -47,6 +48,7 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("generic", 1), scan::COMMANDS),
     (group("connection", 1 << 18), connection::COMMANDS),
     (group("connection", 1 << 18), clients::COMMANDS),
+    (group("server", 1), databases::COMMANDS),
     (group("server", 0), admin::COMMANDS),
     (group("server", 0), info::COMMANDS),
     (group("server", 0), catalog::COMMANDS),

@@ -220,7 +220,11 @@ fn msetnx(call: &mut KeysCall<'_>) -> Result {
 }
 
 fn expect_pairs(args: &Args<'_>, command: &str) -> Result {
-    if args.len() % 2 == 0 { Ok(()) } else { Err(Error::Arity(command.into())) }
+    if args.len() % 2 == 0 {
+        Ok(())
+    } else {
+        Err(Error::Arity(command.into()))
+    }
 }
 
 fn store_all(call: &mut KeysCall<'_>) -> Result {

@@ -44,7 +44,8 @@ fn append(call: &mut KeyCall<'_>) -> Result {
         }
         Some(len) => {
             let grown_len = checked_end(len, suffix.len(), call.services)?;
-            call.key.edit(grown_len, |bytes| bytes[len..].copy_from_slice(suffix));
+            call.key
+                .edit(grown_len, |bytes| bytes[len..].copy_from_slice(suffix));
             grown_len
         }
     };
@@ -72,7 +73,8 @@ fn setrange(call: &mut KeyCall<'_>) -> Result {
 /// `start + len`, if a string may be that long.
 fn checked_end(start: usize, len: usize, services: &Services) -> Result<usize> {
     let end = start.checked_add(len);
-    end.filter(|&end| end as u64 <= string_bytes_max(services)).ok_or(Error::STRING_TOO_LONG)
+    end.filter(|&end| end as u64 <= string_bytes_max(services))
+        .ok_or(Error::STRING_TOO_LONG)
 }
 
 /// The longest string that commands may make (`proto-max-bulk-len`).

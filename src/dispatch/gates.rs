@@ -3,7 +3,7 @@
 use super::Turn;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::{ADMIN, FAST, GROWS, NO_AUTH, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE};
+use crate::commands::spec::{ADMIN, FAST, GROWS, NO_AUTH, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE};
 use crate::resp::{Reply, Request};
 use crate::session::Session;
 use crate::worker::Worker;
@@ -41,12 +41,17 @@ pub fn pass(
         return Err(Error::Arity(entry.full_name.clone()));
     }
     if !session.authenticated && !command.flags.contains(NO_AUTH) {
-        return Err(Error::AuthRequired);
+        require_login(session, worker)?;
     }
     if command.flags.contains(GROWS) && worker.services.store.is_over_budget() {
         make_room(entry, request, worker, turn)?;
     }
     Ok(())
+}
+
+#[cold]
+fn require_login(session: &Session, worker: &Worker) -> Result {
+    if session.must_log_in(&worker.services.config.load()) { Err(Error::AuthRequired) } else { Ok(()) }
 }
 
 /// Evicts for a command that grows the data. With an upstream that command is forwarded and grows nothing here.
@@ -63,27 +68,22 @@ fn make_room(entry: &Entry, request: Request<'_>, worker: &Worker, turn: &Turn) 
 
 /// Whether CLIENT PAUSE holds the command back.
 #[inline]
-pub fn is_paused(entry: &Entry, worker: &Worker, turn: &Turn) -> bool {
-    worker.services.pause.holds(entry.command.flags.contains(WRITE), turn.now_ms) && is_pausable(entry)
+pub fn is_paused(entry: &Entry, worker: &Worker, now_ms: u64) -> bool {
+    let flags = entry.command.flags;
+    worker.services.pause.holds(flags.contains(WRITE), now_ms) && !flags.contains(PASSES_PAUSE)
 }
 
-/// CLIENT commands pass a pause, so that it can be ended.
-fn is_pausable(entry: &Entry) -> bool {
-    !entry.command.flags.intersects(NO_AUTH) && !entry.full_name.starts_with("client|")
-}
-
-/// Waits while CLIENT PAUSE holds the command back; counts the client as blocked meanwhile.
-pub async fn wait_out_pause(entry: Option<&'static Entry>, worker: &Worker) {
+/// Waits while CLIENT PAUSE holds the command back; the client counts as blocked meanwhile.
+pub async fn wait_out_pause(entry: &Entry, session: &Session, worker: &Worker) {
     let services = &worker.services;
-    let Some(entry) = entry.filter(|entry| is_pausable(entry)) else { return };
-    let writes = entry.command.flags.contains(WRITE);
-    if services.pause.holds(writes, services.clock.unix_ms()) {
-        let _blocked = services.clients.count_blocked();
-        services.pause.wait(writes, || services.clock.unix_ms()).await;
+    let now_ms = || services.clock.unix_ms();
+    if is_paused(entry, worker, now_ms()) {
+        let _blocked = session.client.block(&services.clients);
+        services.pause.wait(entry.command.flags.contains(WRITE), now_ms).await;
     }
 }
 
-/// Shows a request to MONITOR clients, unless it is for operators or names passwords.
+/// Shows a request to MONITOR clients, unless it is for operators.
 #[cold]
 pub fn show_to_monitors(entry: &Entry, request: Request<'_>, session: &Session, worker: &Worker) {
     if entry.command.flags.intersects(ADMIN.or(SKIP_MONITOR)) {
@@ -92,7 +92,14 @@ pub fn show_to_monitors(entry: &Entry, request: Request<'_>, session: &Session, 
     let services = &worker.services;
     let output_max = services.config.load().network.output_limits.pubsub.hard_bytes as usize;
     let now_us = services.clock.unix_us();
-    services.monitors.show(request, session.db, &session.client.peer, now_us, output_max);
+    services.monitors.show(shown(entry, request), session.db, &session.client.peer, now_us, output_max);
+}
+
+/// The words of a request as others may see them.
+fn shown<'r>(entry: &Entry, request: Request<'r>) -> impl ExactSizeIterator<Item = &'r [u8]> {
+    let is_secret = entry.command.is_secret;
+    let words = request.iter().enumerate();
+    words.map(move |(at, word)| if is_secret(request, at) { b"(redacted)".as_slice() } else { word })
 }
 
 /// Notes a slow request in the slow log and among the latency spikes.
@@ -108,7 +115,7 @@ pub fn note_slowness(
     let services = &worker.services;
     let at_s = turn.now_ms / 1000;
     if services.slowlog.is_slow(nanoseconds) && !entry.command.flags.contains(SKIP_SLOWLOG) {
-        services.slowlog.add(request, nanoseconds, at_s, &session.client.peer, session.client.name());
+        services.slowlog.add(shown(entry, request), nanoseconds, at_s, &session.client.peer, session.client.name());
     }
     let event = if entry.command.flags.contains(FAST) { "fast-command" } else { "command" };
     services.latency.note(event, nanoseconds, at_s);

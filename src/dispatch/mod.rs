@@ -118,8 +118,9 @@ pub async fn execute_waiting(
 ) {
     let start = out.len();
     let entry = index::resolve(request).ok();
-    if entry.is_some() {
-        gates::wait_out_pause(entry, worker).await;
+    if let Some(entry) = entry {
+        session.client.set_command(entry.id);
+        gates::wait_out_pause(entry, session, worker).await;
         *turn = Turn::begin(worker);
     }
     let result = match entry {
@@ -157,7 +158,7 @@ fn admit(
     };
     gates::pass(entry, request, session, worker, turn)
         .map_err(|error| gates::Refusal { entry: Some(entry), error })?;
-    let waits = gates::is_paused(entry, worker, turn) || matches!(entry.command.handler, Handler::Waiting(_));
+    let waits = gates::is_paused(entry, worker, turn.now_ms) || matches!(entry.command.handler, Handler::Waiting(_));
     Ok((!waits).then_some(entry))
 }
 
@@ -173,9 +174,6 @@ fn run(
     turn: &Turn,
 ) -> Result<Ran> {
     session.client.set_command(entry.id);
-    if worker.services.monitors.any() {
-        gates::show_to_monitors(entry, request, session, worker);
-    }
     let visit = Visit { now_ms: turn.now_ms, db: session.db, touch: !session.no_touch };
     if let Handler::Session(handler) = entry.command.handler {
         if worker.tiers.is_some() && route::is_upstreams(entry) {
@@ -268,6 +266,9 @@ fn finish(
         out.truncate(start);
         gates::reply_error(&error, session, worker, out);
         worker.counters.failed(entry.id);
+    }
+    if worker.services.monitors.any() {
+        gates::show_to_monitors(entry, request, session, worker);
     }
     if worker.services.slowlog.is_slow(nanoseconds) || worker.services.latency.is_spike(nanoseconds) {
         gates::note_slowness(entry, request, nanoseconds, session, worker, turn);

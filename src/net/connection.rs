@@ -3,24 +3,27 @@
 //! All whole requests that a read brought are executed in order, then their replies are written at once. A
 //! connection holds buffers only while it has something in them.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
+use super::buffers::{Input, Output};
 use super::lookahead::{Lookahead, Stop};
 use super::stream::Stream;
-use crate::clients::Mail;
+use crate::clients::{Client, Closing};
 use crate::dispatch::{self, Step, Turn};
 use crate::limits::{
-    BUFFER_BYTES, INLINE_BYTES_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LOOKAHEAD_REQUESTS, OUTPUT_PAUSE_BYTES, REQUEST_ARGS_MAX,
-    REQUESTS_PER_TURN,
+    INLINE_BYTES_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LOOKAHEAD_REQUESTS, OUTPUT_BYTES_PER_TURN, OUTPUT_PAUSE_BYTES,
+    READ_AHEAD_CHUNK_BYTES, REQUEST_ARGS_MAX, REQUESTS_PER_TURN,
 };
 use crate::resp::{DecodeLimits, Decoder, ProtocolError, Reply};
-use crate::session::Session;
+use crate::session::{ReplyMode, Session};
 use crate::worker::Worker;
 
 /// A connection and its task's state.
@@ -33,37 +36,24 @@ pub struct Connection {
     output: Output,
     /// Whether `input` may hold whole requests.
     backlog: bool,
-}
-
-/// Bytes read and not yet executed: `bytes[start..end]`. All of `bytes` is initialised.
-#[derive(Default)]
-struct Input {
-    bytes: Vec<u8>,
-    start: usize,
-    end: usize,
-}
-
-/// Replies written and not yet sent: `bytes[sent..]`.
-#[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
-    sent: usize,
+    /// Whether nothing will come any more. The client may still read.
+    input_ended: bool,
 }
 
 /// Why a connection ends.
 enum End {
-    /// The client closed it, or it broke, or somebody else ended it.
+    /// The client closed it, or somebody else wants it gone.
     Closed,
-    /// After a reply that the client should still read.
-    AfterReply,
+    /// After the replies, which the client should still read.
+    AfterReplies,
 }
 
 /// What there is to do.
 enum Event {
     /// Requests may be in the buffer.
     Input,
-    /// Somebody wants something of the connection.
-    Mail(Mail),
+    /// Nothing more.
+    End(End),
 }
 
 impl Connection {
@@ -77,15 +67,17 @@ impl Connection {
             input: Input::default(),
             output: Output::default(),
             backlog: false,
+            input_ended: false,
         }
     }
 
     /// Serves the client until the connection ends.
     pub async fn serve(mut self) {
         let end = self.serve_requests().await;
+        let is_sent = matches!(end, Ok(End::AfterReplies)) && self.send_rest().await.is_ok();
         self.worker.services.clients.disconnect(self.session.client.id);
         self.worker.services.monitors.remove(self.session.client.id);
-        if matches!(end, Ok(End::AfterReply)) {
+        if is_sent {
             // Whether or not the client reads its last reply, the connection is over.
             let _ = self.linger().await;
         }
@@ -93,39 +85,32 @@ impl Connection {
 
     async fn serve_requests(&mut self) -> io::Result<End> {
         loop {
-            match self.exchange().await? {
-                Event::Input => {}
-                Event::Mail(Mail::Push(bytes)) => self.output.pooled(&self.worker).extend_from_slice(&bytes),
-                Event::Mail(Mail::Close { polite: true }) => return Ok(End::AfterReply),
-                Event::Mail(Mail::Close { polite: false }) => return Ok(End::Closed),
+            if let Event::End(end) = poll_fn(|cx| self.poll_event(cx)).await? {
+                return Ok(end);
             }
             if let Err(error) = self.execute_buffered().await {
-                let out = self.output.pooled(&self.worker);
-                Reply::new(out, self.session.protocol).error(format!("ERR {error}"));
-                return Ok(End::AfterReply);
+                self.refuse(&error);
+                return Ok(End::AfterReplies);
             }
             if self.session.closing {
-                return Ok(End::AfterReply);
+                return Ok(End::AfterReplies);
             }
         }
     }
 
-    /// Executes the whole requests in the buffer: as long as the client reads its replies, and not so many that
-    /// other connections wait for long.
+    /// Executes the whole requests in the buffer, but not so many that other connections wait for long, or that
+    /// their replies take much memory.
     async fn execute_buffered(&mut self) -> Result<(), ProtocolError> {
         self.backlog = false;
-        if self.input.is_empty() {
-            return Ok(());
-        }
         let mut turn = Turn::begin(&self.worker);
         let limits = self.decode_limits();
-        let (filled, free) = (self.input.filled().len(), self.input.bytes.len() - self.input.end);
-        self.session.client.note_input(turn.now_ms, filled, free);
+        self.session.client.note_activity(turn.now_ms);
+        self.session.client.note_query(self.input.filled().len(), self.input.free_bytes());
         let mut ahead = self.worker.lookaheads.take();
         let result = self.execute_ahead(&mut ahead, limits, &mut turn).await;
         self.worker.lookaheads.give_back(ahead);
         if self.input.is_empty() {
-            self.input.release(&self.worker);
+            self.release_input();
         }
         result
     }
@@ -136,19 +121,21 @@ impl Connection {
         limits: DecodeLimits,
         turn: &mut Turn,
     ) -> Result<(), ProtocolError> {
+        let written_max = self.output.writer(&self.worker).len() + OUTPUT_BYTES_PER_TURN;
         for _ in 0..REQUESTS_PER_TURN / LOOKAHEAD_REQUESTS {
-            let limits = DecodeLimits { authenticated: self.session.authenticated, ..limits };
+            let limits = DecodeLimits { authenticated: limits.authenticated || self.session.authenticated, ..limits };
             let input = self.input.filled();
             let stop = ahead.plan(&mut self.decoder, input, &limits, &self.session, &self.worker);
-            let mut consumed = 0;
+            let mut executed_bytes = 0;
             for index in 0..ahead.len() {
-                if self.session.closing || self.output.unsent() > OUTPUT_PAUSE_BYTES {
-                    self.input.consume(consumed);
-                    self.decoder = Decoder::default();
-                    self.backlog = true;
+                if self.session.closing || self.output.writer(&self.worker).len() > written_max {
+                    self.leave_backlog(executed_bytes);
                     return Ok(());
                 }
-                consumed = self.execute(ahead, index, turn).await;
+                if self.execute(ahead, index, turn) == Step::Wait {
+                    self.execute_waiting(ahead, index, turn).await;
+                }
+                executed_bytes = ahead.get(index, self.input.filled()).2;
             }
             self.input.consume(ahead.end());
             match stop {
@@ -168,196 +155,235 @@ impl Connection {
         Ok(())
     }
 
-    /// Executes a planned request; returns where it ends.
+    /// Leaves the planned requests behind the first `executed_bytes` for the next turn, which decodes them again.
+    #[cold]
+    fn leave_backlog(&mut self, executed_bytes: usize) {
+        self.input.consume(executed_bytes);
+        self.decoder = Decoder::default();
+        self.backlog = true;
+    }
+
+    /// Executes a planned request, unless it has to wait.
     #[inline]
-    async fn execute(&mut self, ahead: &Lookahead, index: usize, turn: &mut Turn) -> usize {
-        let (request, prepared, end) = ahead.get(index, self.input.filled());
-        let out = self.output.pooled(&self.worker);
-        if dispatch::execute(request, prepared, &mut self.session, &self.worker, out, turn) == Step::Done {
-            return end;
-        }
-        let client = std::sync::Arc::clone(&self.session.client);
-        let mut waiting =
-            Box::pin(dispatch::execute_waiting(request, &mut self.session, &self.worker, out, turn));
-        let finished = poll_fn(|cx| match client.mailbox().poll_close(cx.waker()) {
-            true => Poll::Ready(false),
-            false => waiting.as_mut().poll(cx).map(|()| true),
+    fn execute(&mut self, ahead: &Lookahead, index: usize, turn: &mut Turn) -> Step {
+        let (request, prepared, _) = ahead.get(index, self.input.filled());
+        let out = self.output.writer(&self.worker);
+        dispatch::execute(request, prepared, &mut self.session, &self.worker, out, turn)
+    }
+
+    /// Executes a planned request that has to wait. Meanwhile earlier replies are sent, and what comes is read, so
+    /// that the end of the connection is noticed.
+    async fn execute_waiting(&mut self, ahead: &Lookahead, index: usize, turn: &mut Turn) {
+        let client = Arc::clone(&self.session.client);
+        let (request, ..) = ahead.get(index, self.input.filled());
+        let mut reply = self.worker.buffers.take_output();
+        let mut received = Vec::new();
+        let received_max = self.worker.services.config.load().network.query_buffer_max_bytes;
+        let waiting = dispatch::execute_waiting(request, &mut self.session, &self.worker, &mut reply, turn);
+        let mut waiting = Box::pin(waiting);
+        let is_done = poll_fn(|cx| {
+            if waiting.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            client.mailbox().watch(cx.waker());
+            let is_broken = matches!(self.output.poll_send(&mut self.stream, &self.worker, cx), Poll::Ready(Err(_)));
+            if !self.input_ended {
+                self.input_ended = is_broken || poll_ahead(&mut self.stream, &mut received, received_max, cx).is_ready();
+            }
+            if waits_in_vain(&client, self.input_ended) { Poll::Ready(false) } else { Poll::Pending }
         })
         .await;
         drop(waiting);
-        if !finished {
+        if is_done {
+            self.output.append(reply, &self.worker);
+        } else {
             self.session.closing = true;
         }
-        end
+        self.input.append(&received, &self.worker);
     }
 
     fn decode_limits(&self) -> DecodeLimits {
-        let bulk_bytes_max = self.worker.services.config.load().network.bulk_max_bytes as usize;
+        let config = self.worker.services.config.load();
         DecodeLimits {
-            bulk_bytes_max,
+            bulk_bytes_max: config.network.bulk_max_bytes as usize,
             args_max: REQUEST_ARGS_MAX,
             inline_bytes_max: INLINE_BYTES_MAX,
-            authenticated: self.session.authenticated,
+            authenticated: !self.session.must_log_in(&config),
         }
     }
 
-    /// Sends what there is to send; returns when something came in.
-    async fn exchange(&mut self) -> io::Result<Event> {
-        poll_fn(|cx| self.poll_exchange(cx)).await
+    /// Answers bytes that are no request.
+    #[cold]
+    fn refuse(&mut self, error: &ProtocolError) {
+        tracing::debug!(client = self.session.client.id, %error);
+        self.worker.services.counters.error("ERR");
+        if self.session.reply_mode != ReplyMode::Off {
+            let out = self.output.writer(&self.worker);
+            Reply::new(out, self.session.protocol).error(format!("ERR {error}"));
+        }
     }
 
-    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Event>> {
-        self.poll_send(cx)?;
-        if let Some(mail) = self.session.client.mailbox().poll(cx.waker()) {
-            return Poll::Ready(Ok(Event::Mail(mail)));
+    /// Sends what there is to send; ready when there is something else to do.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Event>> {
+        self.send(cx)?;
+        self.session.client.mailbox().watch(cx.waker());
+        if !self.session.client.mailbox().is_quiet()
+            && let Some(end) = self.open_mailbox(cx)?
+        {
+            return Poll::Ready(Ok(Event::End(end)));
         }
-        if self.output.unsent() > OUTPUT_PAUSE_BYTES {
-            return Poll::Pending;
+        if self.output.unsent_bytes() > OUTPUT_PAUSE_BYTES {
+            return self.poll_while_paused(cx);
         }
-        if self.backlog {
+        if self.backlog || !self.input_ended && ready!(self.poll_receive(cx))? > 0 {
             return Poll::Ready(Ok(Event::Input));
         }
-        self.poll_receive(cx).map_ok(|()| Event::Input)
+        if self.output.unsent_bytes() > 0 { Poll::Pending } else { Poll::Ready(Ok(Event::End(End::Closed))) }
+    }
+
+    /// Does what others want of the connection.
+    #[cold]
+    fn open_mailbox(&mut self, cx: &mut Context<'_>) -> io::Result<Option<End>> {
+        match self.session.client.mailbox().closing() {
+            Some(Closing::AtOnce) => return Ok(Some(End::Closed)),
+            Some(Closing::Politely) => return Ok(Some(End::AfterReplies)),
+            None => {}
+        }
+        // What a slow reader does not take stays in the mailbox, which is bounded.
+        if self.output.unsent_bytes() == 0 {
+            for bytes in self.session.client.mailbox().take_pushes() {
+                self.output.writer(&self.worker).extend_from_slice(&bytes);
+            }
+            self.send(cx)?;
+        }
+        Ok(None)
+    }
+
+    /// Reads on though the client does not read its replies: it may do so only after it has sent all its requests.
+    /// They are executed later. The limit of the query buffer bounds them.
+    #[cold]
+    fn poll_while_paused(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Event>> {
+        while !self.input_ended && ready!(self.poll_receive(cx))? > 0 {
+            self.backlog = true;
+        }
+        Poll::Pending
     }
 
     /// Sends as much as the socket takes. The replies of a batch are one write.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.output.unsent() > 0 {
-            let bytes = &self.output.bytes[self.output.sent..];
-            match Pin::new(&mut self.stream).poll_write(cx, bytes)? {
-                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(written) => {
-                    self.worker.counters.writes.add(1);
-                    self.worker.counters.output_bytes.add(written as u64);
-                    self.output.sent += written;
-                }
-                Poll::Pending => break,
-            }
-        }
-        self.session.client.note_output(self.output.unsent());
-        if self.output.unsent() == 0 {
-            self.output.release(&self.worker);
+    #[inline]
+    fn send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.output.poll_send(&mut self.stream, &self.worker, cx) {
+            Poll::Ready(Ok(())) => self.session.client.note_output(0),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => self.keep_unsent()?,
         }
         Ok(())
     }
 
-    /// Reads what has arrived; fails when the client closed or its unfinished request is too large.
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let room = self.input.room(&self.worker);
-        let mut buffer = ReadBuf::new(room);
+    /// Fails if more waits for the client than its class allows.
+    #[cold]
+    fn keep_unsent(&mut self) -> io::Result<()> {
+        let services = &self.worker.services;
+        let client = &self.session.client;
+        client.note_output(self.output.unsent_bytes());
+        client.note_activity(services.clock.unix_ms());
+        let hard_bytes = client.class().limit(&services.config.load().network.output_limits).hard_bytes;
+        if hard_bytes == 0 || client.output_bytes() as u64 <= hard_bytes {
+            return Ok(());
+        }
+        tracing::warn!(client = client.id, unread_bytes = client.output_bytes(), "closed: reads too slowly");
+        services.clients.note_output_limit();
+        Err(io::ErrorKind::OutOfMemory.into())
+    }
+
+    /// Reads what has arrived and gives the number of bytes, 0 at the end. Fails if an unfinished request is too
+    /// large.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(self.input.room(&self.worker));
         let polled = Pin::new(&mut self.stream).poll_read(cx, &mut buffer)?;
         let received = buffer.filled().len();
         if polled.is_pending() {
-            self.input.release_if_empty(&self.worker);
+            if self.input.is_empty() {
+                self.release_input();
+            }
             return Poll::Pending;
-        }
-        if received == 0 {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         self.worker.counters.reads.add(1);
         self.worker.counters.input_bytes.add(received as u64);
-        self.input.end += received;
+        self.input.received(received);
+        self.input_ended = received == 0;
         let unfinished_max = self.worker.services.config.load().network.query_buffer_max_bytes;
         if self.input.filled().len() as u64 > unfinished_max {
+            tracing::warn!(client = self.session.client.id, unfinished_max, "closed: too large a request");
+            self.worker.services.clients.note_query_limit();
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(received))
     }
 
-    /// Sends the last replies and lets the client read them: closing a socket that still has unread input would
-    /// reset the connection and lose what was sent.
+    #[inline]
+    fn release_input(&mut self) {
+        self.input.release(&self.worker);
+        self.session.client.note_query(0, 0);
+    }
+
+    /// Sends the last replies, however long the client takes to read them.
+    async fn send_rest(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            self.send(cx)?;
+            let mailbox = self.session.client.mailbox();
+            mailbox.watch(cx.waker());
+            match mailbox.closing() {
+                Some(Closing::AtOnce) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+                _ if self.output.unsent_bytes() > 0 => Poll::Pending,
+                _ => Poll::Ready(Ok(())),
+            }
+        })
+        .await
+    }
+
+    /// Lets the client read what was sent: closing a socket that still has unread input would reset the connection
+    /// and lose replies on their way. When the server shuts down, only what has come already is taken.
     async fn linger(&mut self) -> io::Result<()> {
-        let all_sent_and_read = async {
-            self.stream.write_all(&self.output.bytes[self.output.sent..]).await?;
-            self.stream.shutdown().await?;
+        self.stream.shutdown().await?;
+        let all_read = async {
             let mut discarded = 0;
             let mut bytes = self.worker.buffers.take_input();
             while discarded < LINGER_BYTES_MAX {
-                match tokio::io::AsyncReadExt::read(&mut self.stream, &mut bytes).await? {
+                match self.stream.read(&mut bytes).await? {
                     0 => break,
                     received => discarded += received,
                 }
             }
+            self.worker.buffers.give_back_input(bytes);
             Ok(())
         };
-        let deadline = std::time::Duration::from_millis(LINGER_MS_MAX);
-        tokio::time::timeout(deadline, all_sent_and_read).await?
+        let is_leaving = self.session.client.mailbox().closing().is_some();
+        let patience = if is_leaving { Duration::ZERO } else { Duration::from_millis(LINGER_MS_MAX) };
+        tokio::time::timeout(patience, all_read).await?
     }
 }
 
-impl Input {
-    #[inline]
-    fn filled(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
-
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    #[inline]
-    fn consume(&mut self, bytes: usize) {
-        self.start += bytes;
-    }
-
-    /// Where to read into: never empty.
-    #[inline]
-    fn room(&mut self, worker: &Worker) -> &mut [u8] {
-        if self.bytes.is_empty() {
-            self.bytes = worker.buffers.take_input();
+/// Reads what has arrived behind the request that runs. Ready when nothing more will come, or more than `bytes_max`
+/// bytes have.
+fn poll_ahead(stream: &mut Stream, received: &mut Vec<u8>, bytes_max: u64, cx: &mut Context<'_>) -> Poll<()> {
+    loop {
+        let mut chunk = [0; READ_AHEAD_CHUNK_BYTES];
+        let mut buffer = ReadBuf::new(&mut chunk);
+        let is_broken = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)).is_err();
+        received.extend_from_slice(buffer.filled());
+        if is_broken || buffer.filled().is_empty() || received.len() as u64 > bytes_max {
+            return Poll::Ready(());
         }
-        if self.end == self.bytes.len() {
-            self.make_room(BUFFER_BYTES);
-        }
-        &mut self.bytes[self.end..]
-    }
-
-    /// Makes room for `needed` more bytes: by moving what is there to the front, then by growing.
-    fn make_room(&mut self, needed: usize) {
-        if self.end + needed <= self.bytes.len() {
-            return;
-        }
-        self.bytes.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-        if self.end + needed > self.bytes.len() {
-            let grown = (self.end + needed).max(self.bytes.len() + self.bytes.len() / 2);
-            self.bytes.resize(grown, 0);
-        }
-    }
-
-    #[inline]
-    fn release_if_empty(&mut self, worker: &Worker) {
-        if self.is_empty() {
-            self.release(worker);
-        }
-    }
-
-    #[inline]
-    fn release(&mut self, worker: &Worker) {
-        (self.start, self.end) = (0, 0);
-        worker.buffers.give_back_input(std::mem::take(&mut self.bytes));
     }
 }
 
-impl Output {
-    #[inline]
-    fn unsent(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// The buffer to append to.
-    #[inline]
-    fn pooled(&mut self, worker: &Worker) -> &mut Vec<u8> {
-        if self.bytes.capacity() == 0 {
-            self.bytes = worker.buffers.take_output();
-        }
-        &mut self.bytes
-    }
-
-    #[inline]
-    fn release(&mut self, worker: &Worker) {
-        self.sent = 0;
-        worker.buffers.give_back_output(std::mem::take(&mut self.bytes));
+/// Whether nobody is interested any more in what a command waits for. Upstream answers within a bound: a client
+/// that has only closed its sending side still gets that answer.
+fn waits_in_vain(client: &Client, input_ended: bool) -> bool {
+    match client.mailbox().closing() {
+        Some(Closing::AtOnce) => true,
+        Some(Closing::Politely) => client.is_blocked(),
+        None => input_ended && client.is_blocked(),
     }
 }

@@ -44,12 +44,13 @@ impl Accepted {
                     peer: peer.to_string().into(),
                     local: local.to_string().into(),
                     fd: socket.as_raw_fd(),
+                    is_unix: false,
                     is_local: peer.ip().to_canonical().is_loopback(),
                 }
             }
             Self::Unix(socket) => {
                 let name: Box<str> = format!("{unix_path}:0").into();
-                Endpoints { peer: name.clone(), local: name, fd: socket.as_raw_fd(), is_local: true }
+                Endpoints { peer: name.clone(), local: name, fd: socket.as_raw_fd(), is_unix: true, is_local: true }
             }
         })
     }

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::RwLock;
 
-use crate::clients::{Client, Mail};
-use crate::resp::decode::Request;
+use crate::clients::Client;
 
 /// The clients that watch.
 #[derive(Default)]
@@ -43,20 +42,27 @@ impl Monitors {
         self.any.store(!clients.is_empty(), Relaxed);
     }
 
-    /// Shows a request. `output_max_bytes` bounds what waits for a client that reads slowly.
-    pub fn show(&self, request: Request<'_>, db: usize, peer: &str, now_us: u64, output_max_bytes: usize) {
-        let line: Arc<[u8]> = line(request, db, peer, now_us).into_bytes().into();
+    /// Shows the words of a request. `output_max_bytes` bounds what waits for a client that reads slowly.
+    pub fn show<'w>(
+        &self,
+        words: impl Iterator<Item = &'w [u8]>,
+        db: usize,
+        peer: &str,
+        now_us: u64,
+        output_max_bytes: usize,
+    ) {
+        let line: Arc<[u8]> = line(words, db, peer, now_us).into_bytes().into();
         for client in self.clients.read().iter() {
-            client.mailbox().send(Mail::Push(Arc::clone(&line)), output_max_bytes);
+            client.mailbox().push(Arc::clone(&line), output_max_bytes);
         }
     }
 }
 
-fn line(request: Request<'_>, db: usize, peer: &str, now_us: u64) -> String {
+fn line<'w>(words: impl Iterator<Item = &'w [u8]>, db: usize, peer: &str, now_us: u64) -> String {
     let mut line = format!("+{}.{:06} [{db} {peer}]", now_us / 1_000_000, now_us % 1_000_000);
-    for argument in request.iter() {
+    for word in words {
         line.push_str(" \"");
-        for &byte in argument {
+        for &byte in word {
             push_escaped(&mut line, byte);
         }
         line.push('"');

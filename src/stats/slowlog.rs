@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::resp::decode::Request;
-
 /// Arguments that an entry keeps, and bytes of each; what is left out is counted in their place.
 const ARGUMENTS_MAX: usize = 32;
 const ARGUMENT_BYTES_MAX: usize = 128;
@@ -63,13 +61,20 @@ impl Slowlog {
         nanoseconds >= self.threshold_ns.load(Relaxed)
     }
 
-    /// Logs a request; the oldest entries make room.
-    pub fn add(&self, request: Request<'_>, nanoseconds: u64, at_s: u64, peer: &str, name: Box<[u8]>) {
+    /// Logs the words of a request; the oldest entries make room.
+    pub fn add<'w>(
+        &self,
+        words: impl ExactSizeIterator<Item = &'w [u8]>,
+        nanoseconds: u64,
+        at_s: u64,
+        peer: &str,
+        name: Box<[u8]>,
+    ) {
         let entry = SlowRequest {
             id: self.next_id.fetch_add(1, Relaxed),
             at_s,
             microseconds: nanoseconds / 1000,
-            arguments: shortened(request),
+            arguments: shortened(words),
             peer: peer.into(),
             name,
         };
@@ -100,12 +105,12 @@ impl Slowlog {
     }
 }
 
-fn shortened(request: Request<'_>) -> Vec<Vec<u8>> {
-    let words = request.len();
-    let kept = if words > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { words };
-    let mut arguments: Vec<Vec<u8>> = request.iter().take(kept).map(shortened_argument).collect();
-    if words > kept {
-        arguments.push(format!("... ({} more arguments)", words - kept).into_bytes());
+fn shortened<'w>(words: impl ExactSizeIterator<Item = &'w [u8]>) -> Vec<Vec<u8>> {
+    let len = words.len();
+    let kept = if len > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { len };
+    let mut arguments: Vec<Vec<u8>> = words.take(kept).map(shortened_argument).collect();
+    if len > kept {
+        arguments.push(format!("... ({} more arguments)", len - kept).into_bytes());
     }
     arguments
 }

@@ -2,7 +2,8 @@
 //!
 //! A key that is being fetched has a placeholder here. It is the queue of those who wait for the same fetch, and
 //! an invalidation or a local write that overtakes the fetch leaves its mark on it, so that the old value is not
-//! kept. A key that upstream was found not to have may be remembered as missing for a while.
+//! kept. A key that upstream was found not to have may be remembered as missing for a while, and one whose value
+//! can't be kept here as being elsewhere, both until somebody writes it.
 
 use std::collections::HashMap;
 
@@ -10,31 +11,33 @@ use ahash::RandomState;
 use tokio::sync::oneshot;
 
 use super::Landing;
-
-/// How many keys a shard remembers as missing; beyond that it forgets all that have expired, then any.
-const MISSING_MAX: usize = 4096;
+use crate::limits::ABSENT_KEYS_REMEMBERED_MAX;
 
 enum Absence {
     Fetching { ticket: u64, tainted: bool, waiters: Vec<oneshot::Sender<Landing>> },
     Missing { until_ms: u64 },
+    Elsewhere,
 }
 
 /// What a command that meets an absent key has to do.
 pub enum Approach {
-    /// Fetch it, and hand in the ticket with the result.
-    Lead(u64),
+    /// Fetch it, hand in the ticket with the result, and wait for the landing as the others do.
+    Lead(u64, oneshot::Receiver<Landing>),
     /// Somebody fetches it; wait for the landing.
     Follow(oneshot::Receiver<Landing>),
     /// It is known to be missing.
     Missing,
+    /// Upstream has a value that can't be kept here.
+    Elsewhere,
 }
 
-/// Placeholders and remembered misses, by key and database.
+/// Placeholders and remembered absences, by key and database.
 #[derive(Default)]
 pub struct AbsentKeys {
     keys: HashMap<Box<[u8]>, Vec<(usize, Absence)>, RandomState>,
     tickets: u64,
-    missing: usize,
+    /// How many are no placeholders.
+    remembered: usize,
 }
 
 impl AbsentKeys {
@@ -45,23 +48,25 @@ impl AbsentKeys {
 
     /// Joins the fetch of a key, or begins it.
     pub fn approach(&mut self, db: usize, key: &[u8], now_ms: u64) -> Approach {
+        let (sender, receiver) = oneshot::channel();
         if let Some(position) = self.position(db, key) {
             let of_key = self.keys.get_mut(key).expect("it has a position");
             match &mut of_key[position].1 {
                 Absence::Missing { until_ms } if *until_ms > now_ms => return Approach::Missing,
+                Absence::Elsewhere => return Approach::Elsewhere,
                 Absence::Fetching { tainted: false, waiters, .. } => {
-                    let (sender, receiver) = oneshot::channel();
                     waiters.push(sender);
                     return Approach::Follow(receiver);
                 }
-                // A fetch that was overtaken answers those who wait already; who comes now wants the new value.
+                // A fetch that was overtaken is of no use to who comes now.
                 Absence::Fetching { .. } | Absence::Missing { .. } => self.discard(key, position),
             }
         }
         self.tickets += 1;
-        let fetching = Absence::Fetching { ticket: self.tickets, tainted: false, waiters: Vec::new() };
+        let ticket = self.tickets;
+        let fetching = Absence::Fetching { ticket, tainted: false, waiters: vec![sender] };
         self.keys.entry(key.into()).or_default().push((db, fetching));
-        Approach::Lead(self.tickets)
+        Approach::Lead(ticket, receiver)
     }
 
     /// Whether the key is remembered as missing.
@@ -82,26 +87,25 @@ impl AbsentKeys {
         let Some(position) = position else { return (false, Vec::new()) };
         match self.take(key, position) {
             Absence::Fetching { tainted, waiters, .. } => (!tainted, waiters),
-            Absence::Missing { .. } => unreachable!("the position is that of a fetch"),
+            Absence::Missing { .. } | Absence::Elsewhere => unreachable!("the position is that of a fetch"),
         }
     }
 
-    /// Remembers that upstream has no such key.
+    /// Remembers that upstream has no such key. The key has no placeholder.
     pub fn remember_missing(&mut self, db: usize, key: &[u8], now_ms: u64, until_ms: u64) {
-        if self.missing >= MISSING_MAX {
-            self.forget_missing(|until_ms| until_ms <= now_ms);
-        }
-        if self.missing >= MISSING_MAX {
-            self.forget_missing(|_| true);
-        }
-        self.missing += 1;
-        self.keys.entry(key.into()).or_default().push((db, Absence::Missing { until_ms }));
+        self.remember(db, key, now_ms, Absence::Missing { until_ms });
     }
 
-    /// The key was written by somebody: what is being fetched is old, and it may exist now. In all databases.
+    /// Remembers that upstream has a value that can't be kept here. The key has no placeholder.
+    pub fn remember_elsewhere(&mut self, db: usize, key: &[u8], now_ms: u64) {
+        self.remember(db, key, now_ms, Absence::Elsewhere);
+    }
+
+    /// The key was written by somebody: what is being fetched is old, and what is remembered may be wrong. In all
+    /// databases.
     pub fn overtake(&mut self, key: &[u8]) {
         let Some(of_key) = self.keys.get_mut(key) else { return };
-        overtake(of_key, &mut self.missing);
+        overtake(of_key, &mut self.remembered);
         if of_key.is_empty() {
             self.keys.remove(key);
         }
@@ -109,9 +113,9 @@ impl AbsentKeys {
 
     /// Any key may have been written.
     pub fn overtake_all(&mut self) {
-        let missing = &mut self.missing;
+        let remembered = &mut self.remembered;
         self.keys.retain(|_, of_key| {
-            overtake(of_key, missing);
+            overtake(of_key, remembered);
             !of_key.is_empty()
         });
     }
@@ -129,43 +133,114 @@ impl AbsentKeys {
         absence
     }
 
-    /// Drops what is known; waiters of an overtaken fetch are told to ask for themselves.
+    /// Drops what is known; those who wait for an overtaken fetch learn that it was.
     fn discard(&mut self, key: &[u8], position: usize) {
         match self.take(key, position) {
-            Absence::Missing { .. } => self.missing -= 1,
+            Absence::Missing { .. } | Absence::Elsewhere => self.remembered -= 1,
             Absence::Fetching { waiters, .. } => {
                 for waiter in waiters {
                     // A waiter that went away needs no answer.
-                    let _ = waiter.send(Landing::NotKept);
+                    let _ = waiter.send(Landing::Overtaken);
                 }
             }
         }
     }
 
-    fn forget_missing(&mut self, forget: impl Fn(u64) -> bool) {
-        let missing = &mut self.missing;
+    fn remember(&mut self, db: usize, key: &[u8], now_ms: u64, absence: Absence) {
+        if self.remembered >= ABSENT_KEYS_REMEMBERED_MAX {
+            self.forget(|absence| matches!(absence, Absence::Missing { until_ms } if *until_ms <= now_ms));
+        }
+        if self.remembered >= ABSENT_KEYS_REMEMBERED_MAX {
+            self.forget(|_| true);
+        }
+        self.remembered += 1;
+        self.keys.entry(key.into()).or_default().push((db, absence));
+    }
+
+    /// Drops what is remembered, as far as `forgets` says; placeholders stay.
+    fn forget(&mut self, forgets: impl Fn(&Absence) -> bool) {
+        let remembered = &mut self.remembered;
         self.keys.retain(|_, of_key| {
-            of_key.retain(|(_, absence)| match absence {
-                Absence::Missing { until_ms } if forget(*until_ms) => {
-                    *missing -= 1;
-                    false
-                }
-                _ => true,
+            of_key.retain(|(_, absence)| {
+                let goes = !matches!(absence, Absence::Fetching { .. }) && forgets(absence);
+                *remembered -= usize::from(goes);
+                !goes
             });
             !of_key.is_empty()
         });
     }
 }
 
-fn overtake(of_key: &mut Vec<(usize, Absence)>, missing: &mut usize) {
+fn overtake(of_key: &mut Vec<(usize, Absence)>, remembered: &mut usize) {
     of_key.retain_mut(|(_, absence)| match absence {
         Absence::Fetching { tainted, .. } => {
             *tainted = true;
             true
         }
-        Absence::Missing { .. } => {
-            *missing -= 1;
+        Absence::Missing { .. } | Absence::Elsewhere => {
+            *remembered -= 1;
             false
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lead(keys: &mut AbsentKeys, key: &[u8]) -> (u64, oneshot::Receiver<Landing>) {
+        match keys.approach(0, key, 0) {
+            Approach::Lead(ticket, landing) => (ticket, landing),
+            _ => panic!("somebody else leads"),
+        }
+    }
+
+    #[test]
+    fn one_leads_and_the_others_follow_until_the_landing() {
+        let mut keys = AbsentKeys::default();
+        let (ticket, _) = lead(&mut keys, b"k");
+        assert!(matches!(keys.approach(0, b"k", 0), Approach::Follow(_)));
+        lead(&mut keys, b"other");
+        let (keep, waiters) = keys.land(0, b"k", ticket);
+        assert!(keep);
+        assert_eq!(waiters.len(), 2);
+        lead(&mut keys, b"k");
+    }
+
+    #[test]
+    fn an_overtaken_fetch_is_not_kept_and_not_joined() {
+        let mut keys = AbsentKeys::default();
+        let (first, mut landing) = lead(&mut keys, b"k");
+        keys.overtake(b"k");
+        let (second, _) = lead(&mut keys, b"k");
+        assert!(matches!(landing.try_recv(), Ok(Landing::Overtaken)));
+        assert!(!keys.land(0, b"k", first).0, "the second fetch has the placeholder");
+        assert!(keys.land(0, b"k", second).0);
+        assert!(keys.is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_ends_with_its_time_or_a_write() {
+        let mut keys = AbsentKeys::default();
+        keys.remember_missing(0, b"gone", 0, 10);
+        keys.remember_elsewhere(0, b"list", 0);
+        assert!(keys.is_missing(0, b"gone", 9) && !keys.is_missing(0, b"gone", 10));
+        assert!(!keys.is_missing(1, b"gone", 9));
+        assert!(matches!(keys.approach(0, b"gone", 9), Approach::Missing));
+        assert!(matches!(keys.approach(0, b"list", 9), Approach::Elsewhere));
+        keys.overtake_all();
+        assert!(keys.is_empty());
+        assert_eq!(keys.remembered, 0);
+    }
+
+    #[test]
+    fn memory_for_what_is_remembered_is_bounded() {
+        let mut keys = AbsentKeys::default();
+        let (ticket, _) = lead(&mut keys, b"k");
+        for number in 0..3 * ABSENT_KEYS_REMEMBERED_MAX {
+            keys.remember_missing(0, number.to_string().as_bytes(), 0, 10);
+        }
+        assert!(keys.keys.len() <= ABSENT_KEYS_REMEMBERED_MAX + 1);
+        assert!(keys.land(0, b"k", ticket).0);
+    }
 }

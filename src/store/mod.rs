@@ -7,6 +7,7 @@ mod absent;
 mod entry;
 pub mod eviction;
 mod expiry;
+mod generation;
 mod hash;
 mod key;
 mod memory;
@@ -59,6 +60,8 @@ pub enum Landing {
     Missing,
     /// There is a value, but it was not kept: ask upstream yourself.
     NotKept,
+    /// Somebody wrote the key while it was fetched: fetch it again.
+    Overtaken,
     /// The fetch failed; the text is for the client.
     Failed(Arc<str>),
 }
@@ -97,6 +100,7 @@ pub struct Settings {
     lfu_log_factor: AtomicU32,
     lfu_decay_minutes: AtomicU32,
     generation: AtomicU8,
+    generations_unpurged: AtomicU32,
     sweeps: AtomicBool,
 }
 
@@ -162,6 +166,7 @@ impl Store {
             lfu_log_factor: AtomicU32::new(10),
             lfu_decay_minutes: AtomicU32::new(1),
             generation: AtomicU8::new(0),
+            generations_unpurged: AtomicU32::new(0),
             sweeps: AtomicBool::new(true),
         });
         let shard = |seed| CachePadded::new(Mutex::new(Shard::new(Arc::clone(&settings), seed)));
@@ -346,25 +351,31 @@ impl Store {
         }
     }
 
-    /// Stores what upstream answered for a key whose fetch has this ticket, unless the fetch was overtaken; those
-    /// who waited learn how it ended. `negative_ttl_ms` is how long a missing key is remembered as such.
+    /// Stores what upstream answered for a key whose fetch has this ticket, unless the fetch was overtaken or there
+    /// is no room; those who waited learn how it ended.
     pub fn land(&self, key: &[u8], ticket: u64, fetched: Fetched<'_>, visit: Visit) -> Landing {
         let hash = self.hash(key);
+        let has_room = !self.is_over_budget() || self.make_room(hash, visit.now_ms);
         let mut shard = self.lock(hash);
         let (keep, waiters) = shard.absent().land(visit.db, key, ticket);
         let landing = match fetched {
-            Fetched::Value { value, deadline_ms } if keep => {
+            Fetched::Failed(error) => Landing::Failed(error),
+            _ if !keep => Landing::Overtaken,
+            Fetched::Value { value, deadline_ms } if has_room => {
                 Key::find(&mut shard, key, hash, visit).set(value, deadline_ms);
                 Landing::Resident
             }
-            Fetched::Missing { until_ms } if keep => {
+            Fetched::Value { .. } => Landing::NotKept,
+            Fetched::Missing { until_ms } => {
                 if until_ms > visit.now_ms {
                     shard.absent().remember_missing(visit.db, key, visit.now_ms, until_ms);
                 }
                 Landing::Missing
             }
-            Fetched::Failed(error) => Landing::Failed(error),
-            Fetched::Value { .. } | Fetched::Missing { .. } | Fetched::NotKept => Landing::NotKept,
+            Fetched::NotKept => {
+                shard.absent().remember_elsewhere(visit.db, key, visit.now_ms);
+                Landing::NotKept
+            }
         };
         drop(shard);
         for waiter in waiters {
@@ -394,11 +405,6 @@ impl Store {
     /// Everything may have been written: all copies go, and fetches under way leave none.
     pub fn invalidate_all(&self) -> usize {
         self.flush_all()
-    }
-
-    /// Begins a new generation: entries of earlier ones are fetched again when they are read.
-    pub fn begin_generation(&self) {
-        self.settings.generation.fetch_add(1, Relaxed);
     }
 
     fn evict_one(&self, home: Option<usize>, now_ms: u64) -> bool {

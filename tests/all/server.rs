@@ -98,13 +98,21 @@ impl Server {
     /// Starts `program` with Redis-style flags, such as `["--requirepass", "secret"]`, and waits until it answers.
     pub fn start(program: &Program, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        for _ in 1..START_ATTEMPTS_MAX {
-            if let Ok(server) = Self::try_start(program, &args, free_port()) {
+        let mut attempts = 1;
+        loop {
+            let mut server = Self::spawn(program, &args, free_port());
+            if server.answers() {
                 return server;
             }
+            // A server that has ended may have found its port taken.
+            let has_ended = server.child.try_wait().unwrap().is_some();
+            assert!(
+                has_ended && attempts < START_ATTEMPTS_MAX,
+                "{program:?} does not answer:\n{}",
+                server.log()
+            );
+            attempts += 1;
         }
-        Self::try_start(program, &args, free_port())
-            .unwrap_or_else(|log| panic!("{program:?} does not start:\n{log}"))
     }
 
     /// Starts Forebay.
@@ -112,21 +120,15 @@ impl Server {
         Self::start(&Program::Forebay, args)
     }
 
-    /// The log, if the server ends or is silent for too long.
-    fn try_start(program: &Program, args: &[String], port: u16) -> Result<Self, String> {
+    fn spawn(program: &Program, args: &[String], port: u16) -> Self {
         let folder = TempDir::new().unwrap();
         let child = spawn(program, args, port, &folder);
-        let mut server = Self {
+        Self {
             program: program.clone(),
             args: args.to_vec(),
             port,
             folder,
             child,
-        };
-        if server.answers() {
-            Ok(server)
-        } else {
-            Err(server.log())
         }
     }
 
@@ -274,12 +276,12 @@ fn free_port() -> u16 {
     }
 }
 
-/// Whether a server answers and is the process `pid`, not a stranger that took the port first. A server that asks
-/// for a password first is believed.
+/// Whether a server answers and is the process `pid`, not a stranger that took the port first. A server that has only
+/// an error to say, for instance because it asks for a password, is believed.
 fn is_served_by(address: SocketAddr, pid: u32) -> bool {
     let info = || -> io::Result<Value> { Client::connect(address)?.call(&["INFO", "server"]) };
     match info() {
-        Ok(Value::Error(text)) => text.starts_with("NOAUTH"),
+        Ok(Value::Error(_)) => true,
         Ok(Value::Bulk(text)) => String::from_utf8_lossy(&text).contains(&format!("process_id:{pid}\r\n")),
         _ => false,
     }
