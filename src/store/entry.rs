@@ -4,7 +4,7 @@
 //! byte 0      kind (3 bits), flags (2 bits), deadline class (3 bits)
 //! byte 1      feed generation, see `tiers`
 //! bytes 2–5   rank, owned by the eviction policy
-//! 6 bytes     deadline in Unix milliseconds, only with HAS_DEADLINE
+//! 8 bytes     deadline in Unix milliseconds, only with HAS_DEADLINE
 //! varint      key length, then the key
 //! Int:        8 bytes
 //! Text:       varint value length, then the value
@@ -24,16 +24,13 @@ const GENERATION_AT: usize = 1;
 const RANK_AT: usize = 2;
 const DEADLINE_AT: usize = 6;
 const FIXED_BYTES: usize = 6;
-const DEADLINE_BYTES: usize = 6;
+const DEADLINE_BYTES: usize = 8;
 const INT_BYTES: usize = 8;
 
 const KIND_MASK: u8 = 0x07;
 const HAS_DEADLINE: u8 = 0x08;
 const EDITED: u8 = 0x10;
 const DEADLINE_CLASS_SHIFT: u32 = 5;
-
-/// The latest deadline that an entry can carry, in Unix milliseconds: 48 bits, the year 10889.
-pub const DEADLINE_MAX_MS: u64 = (1 << 48) - 1;
 
 /// What an entry's block holds as its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,8 +217,7 @@ impl Entry {
     }
 
     fn put_deadline(&mut self, at_ms: u64) {
-        let [a, b, c, d, e, f, ..] = at_ms.min(DEADLINE_MAX_MS).to_le_bytes();
-        self.put(DEADLINE_AT, [a, b, c, d, e, f]);
+        self.put(DEADLINE_AT, at_ms.to_le_bytes());
     }
 
     #[inline]
@@ -266,10 +262,7 @@ impl<'a> EntryRef<'a> {
     /// When the entry dies, in Unix milliseconds; `None` means never.
     #[inline]
     pub fn deadline_ms(self) -> Option<u64> {
-        self.has_deadline().then(|| {
-            let [a, b, c, d, e, f] = self.array(DEADLINE_AT);
-            u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
-        })
+        self.has_deadline().then(|| u64::from_le_bytes(self.array(DEADLINE_AT)))
     }
 
     /// The class in which `expiry` counts the deadline.
@@ -453,8 +446,7 @@ unsafe fn write_head(block: NonNull<u8>, shape: Shape, deadline_ms: Option<u64>)
     unsafe {
         base.write(shape.kind as u8 | flags);
         if let Some(at_ms) = deadline_ms {
-            let bytes = at_ms.min(DEADLINE_MAX_MS).to_le_bytes();
-            ptr::copy_nonoverlapping(bytes.as_ptr(), base.add(DEADLINE_AT), DEADLINE_BYTES);
+            base.add(DEADLINE_AT).cast::<[u8; DEADLINE_BYTES]>().write(at_ms.to_le_bytes());
         }
         write_varint(base.add(head_bytes(shape.has_deadline)), shape.key_len);
     }
@@ -522,7 +514,7 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let deadline = || proptest::option::of(0..DEADLINE_MAX_MS);
+        let deadline = || proptest::option::of(any::<u64>());
         prop_oneof![
             (proptest::collection::vec(any::<u8>(), 0..300), deadline()).prop_map(|(v, d)| Step::Text(v, d)),
             (any::<i64>(), deadline()).prop_map(|(v, d)| Step::Int(v, d)),

@@ -26,7 +26,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
 pub use absent::Approach;
-pub use entry::{DEADLINE_MAX_MS, Entry, EntryRef, size_class};
+pub use entry::{Entry, EntryRef, size_class};
 use eviction::{POLICIES, Policy, Tuning};
 pub use hash::KeyHash;
 use hash::KeyHasher;

@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A reply, exactly as it came over the wire: RESP2's two nulls and RESP3's null are three values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// `+`
     Simple(String),
@@ -232,6 +232,12 @@ fn number<N: std::str::FromStr>(text: &str) -> io::Result<N> {
 
 fn invalid(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The notation of transcripts, so that a reply can be copied from a failure into one.

@@ -1,6 +1,6 @@
 //! The protocol byte by byte: what no client library lets one send. The same is expected of Forebay and of Redis.
 
-use crate::client::{Client, Value, encode};
+use crate::client::{Client, Value, encode, quoted};
 use crate::server::{Server, programs};
 use std::io;
 
@@ -22,6 +22,12 @@ fn let_it_read(server: &Server) {
     );
 }
 
+/// Reads as many bytes as are expected and compares them.
+fn assert_receives(client: &mut Client, expected: &[u8], about: &str) {
+    let got = client.receive_bytes(expected.len()).unwrap();
+    assert_eq!(quoted(&got), quoted(expected), "{about}");
+}
+
 fn text(value: &str) -> Value {
     Value::Bulk(value.as_bytes().to_vec())
 }
@@ -38,11 +44,7 @@ fn a_request_may_be_cut_at_any_byte() {
             client.send_bytes(&requests[..cut]).unwrap();
             let_it_read(server);
             client.send_bytes(&requests[cut..]).unwrap();
-            assert_eq!(
-                client.receive_bytes(replies.len()).unwrap(),
-                replies,
-                "cut at {cut}"
-            );
+            assert_receives(&mut client, replies, &format!("cut at {cut}"));
         }
     });
 }
@@ -85,7 +87,7 @@ fn an_error_in_a_pipeline_costs_only_its_own_reply() {
         let expected = "+OK\r\n-ERR value is not an integer or out of range\r\n\
                         -ERR unknown command 'NOSUCH', with args beginning with: \r\n\
                         -ERR wrong number of arguments for 'get' command\r\n$1\r\nx\r\n";
-        assert_eq!(client.receive_bytes(expected.len()).unwrap(), expected.as_bytes());
+        assert_receives(&mut client, expected.as_bytes(), "each has its reply");
     });
 }
 
@@ -176,7 +178,7 @@ fn empty_requests_are_passed_over() {
             client
                 .send_bytes(format!("{nothing}{nothing}PING\r\n").as_bytes())
                 .unwrap();
-            assert_eq!(client.receive_bytes(7).unwrap(), b"+PONG\r\n", "{nothing:?}");
+            assert_receives(&mut client, b"+PONG\r\n", nothing);
         }
     });
 }
@@ -207,7 +209,7 @@ fn inline_requests_are_split_like_a_shell_does() {
                 Value::Error(error) => error.trim_start_matches("ERR ").as_bytes().to_vec(),
                 other => panic!("{request:?} is answered with {other}"),
             };
-            assert_eq!(got, reply, "{request:?}");
+            assert_eq!(quoted(&got), quoted(reply), "{request:?}");
         }
     });
 }
@@ -332,10 +334,10 @@ fn before_login_requests_are_small() {
         let largest = encode(&["MGET"; 10]);
         let mut client = server.connect();
         client.send_bytes(&largest).unwrap();
-        assert_eq!(client.receive_bytes(noauth.len()).unwrap(), noauth.as_bytes());
+        assert_receives(&mut client, noauth.as_bytes(), "within the limits");
         let longest = encode(&["GET", &"x".repeat(16_384)]);
         client.send_bytes(&longest).unwrap();
-        assert_eq!(client.receive_bytes(noauth.len()).unwrap(), noauth.as_bytes());
+        assert_receives(&mut client, noauth.as_bytes(), "within the limits");
         assert_eq!(
             client.call(&["AUTH", "secret"]).unwrap(),
             Value::Simple("OK".to_owned())
