@@ -67,6 +67,8 @@ pub struct Client {
     pub connected_at_ms: u64,
     /// Whether it came over the Unix socket.
     pub is_unix: bool,
+    /// Whether the peer is on this host.
+    pub is_local: bool,
     labels: Mutex<Labels>,
     db: AtomicUsize,
     protocol: AtomicU8,
@@ -106,7 +108,7 @@ pub struct Endpoints {
     pub fd: i32,
     /// See [`Client::is_unix`].
     pub is_unix: bool,
-    /// Whether the peer is on this host.
+    /// See [`Client::is_local`].
     pub is_local: bool,
 }
 
@@ -122,6 +124,7 @@ impl Client {
             fd: ends.fd,
             connected_at_ms: now_ms,
             is_unix: ends.is_unix,
+            is_local: ends.is_local,
             labels: Mutex::default(),
             db: AtomicUsize::new(0),
             protocol: AtomicU8::new(2),

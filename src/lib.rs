@@ -18,6 +18,7 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod health;
+pub mod http;
 pub mod limits;
 pub mod log;
 pub mod pause;

@@ -112,3 +112,9 @@ pub const HANDOVER_QUEUE: usize = 4096;
 /// Requests of a pipelined batch that are decoded before the first of them runs, so that their entries are fetched
 /// from memory side by side.
 pub const LOOKAHEAD_REQUESTS: usize = 16;
+
+/// Connections to the HTTP port at a time; further ones wait. A few scrapers and probes need no more.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+
+/// After so long a connection to the HTTP port is closed, so that silent ones don't keep others out for ever.
+pub const HTTP_CONNECTION_SECONDS_MAX: u64 = 60;

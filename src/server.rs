@@ -11,14 +11,16 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::clients::{Client, Closing};
-use crate::config::Config;
-use crate::limits::HANDOVER_QUEUE;
+use crate::config::{BindAddress, Config};
+use crate::http::HttpPort;
+use crate::limits::{HANDOVER_QUEUE, HTTP_CONNECTIONS_MAX};
 use crate::net::connection::Connection;
 use crate::net::descriptors;
 use crate::net::listener::{self, Listener};
 use crate::net::stream::Accepted;
 use crate::services::Services;
 use crate::session::Session;
+use crate::stats::vitals::SAMPLE_PERIOD;
 use crate::tiers::Tiers;
 use crate::worker::{BufferPool, LookaheadPool, Worker};
 
@@ -56,11 +58,8 @@ pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::R
     config.network.clients_max = descriptors::reserve(config.network.clients_max)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let network = config.network.clone();
-    let sockets = if network.port == 0 {
-        Vec::new()
-    } else {
-        listener::open_tcp(&network.bind, network.port, network.tcp_backlog)?
-    };
+    let sockets = open_port(&network.bind, network.port, network.tcp_backlog)?;
+    let http_sockets = open_port(&config.http.bind, config.http.port, HTTP_CONNECTIONS_MAX as u32)?;
     let services = Arc::new(Services::new(config, config_file));
     runtime.block_on(async {
         let mut listeners: Vec<Listener> = Vec::new();
@@ -70,7 +69,8 @@ pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::R
         if let Some(path) = &network.unixsocket {
             listeners.push(Listener::Unix(listener::open_unix(path, network.unixsocket_mode)?));
         }
-        serve(listeners, &services).await
+        let http = HttpPort::start(http_sockets, &services)?;
+        serve(listeners, &http, &services).await
     })?;
     if let Some(path) = &network.unixsocket {
         // The file may be gone already.
@@ -79,7 +79,12 @@ pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::R
     Ok(())
 }
 
-async fn serve(listeners: Vec<Listener>, services: &Arc<Services>) -> io::Result<()> {
+/// Opens a port; none where it is 0.
+fn open_port(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Vec<std::net::TcpListener>> {
+    if port == 0 { Ok(Vec::new()) } else { listener::open_tcp(addresses, port, backlog) }
+}
+
+async fn serve(listeners: Vec<Listener>, http: &HttpPort, services: &Arc<Services>) -> io::Result<()> {
     let tiers = Tiers::start(services)?;
     let (workers, threads) = start_workers(services, tiers.as_ref())?;
     let workers: Arc<[WorkerHandle]> = workers.into();
@@ -89,13 +94,16 @@ async fn serve(listeners: Vec<Listener>, services: &Arc<Services>) -> io::Result
         .collect();
     let sweeping = tokio::spawn(sweep(Arc::clone(services)));
     let checking = tokio::spawn(check_clients(Arc::clone(services)));
+    let observing = tokio::spawn(observe(Arc::clone(services)));
     tracing::info!(port = services.tcp_port, "ready to accept connections");
     wait_for_the_end(services).await?;
+    http.say_stopping();
     for task in accepting {
         task.abort();
     }
     sweeping.abort();
     checking.abort();
+    observing.abort();
     drop(workers);
     let grace = services.config.load().general.shutdown_timeout;
     close_clients(services, &threads, grace).await;
@@ -215,8 +223,20 @@ async fn sweep(services: Arc<Services>) {
         let now_ms = services.clock.unix_ms();
         if !services.pause.is_on(now_ms) {
             let effort = u64::from(services.config.load().memory.expire_effort);
-            services.store.sweep(now_ms, effort);
+            let swept = services.store.sweep(now_ms, effort);
+            services.vitals.note_sweep(swept.due, swept.volatile);
         }
+    }
+}
+
+/// Samples rates and the use of memory, for ever.
+async fn observe(services: Arc<Services>) {
+    let mut ticks = tokio::time::interval(SAMPLE_PERIOD);
+    loop {
+        ticks.tick().await;
+        let (_, used_bytes) = services.store.totals();
+        let now_ns = services.clock.monotonic_ns();
+        services.vitals.observe(services.counters.traffic(), used_bytes, now_ns);
     }
 }
 

@@ -4,28 +4,36 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::pause::Pause;
+use crate::stats::allocator;
 use crate::stats::counters::Counters;
 use crate::stats::latency::LatencyMonitor;
 use crate::stats::monitor::Monitors;
 use crate::stats::slowlog::Slowlog;
+use crate::stats::vitals::Vitals;
+use crate::stats::upstream::UpstreamStats;
 use crate::store::Store;
 use crate::store::eviction::{Tuning, by_name};
 
 /// Writes INFO sections that belong to parts which commands do not know: lines `name:value` under `# Title`.
 pub type InfoSections = Box<dyn Fn(&mut Vec<(&'static str, String)>) + Send + Sync>;
 
+/// Reads what the tiers know and count of upstream.
+pub type UpstreamProbe = Box<dyn Fn() -> UpstreamStats + Send + Sync>;
+
 /// Everything that lives as long as the server and is shared by its threads.
 pub struct Services {
     /// All entries.
     pub store: Store,
-    /// The settings in force. Change them with [`Services::configure`].
+    /// The settings in force. Change them with [`Services::change_config`].
     pub config: ArcSwap<Config>,
+    changing_config: Mutex<()>,
     /// The file that the settings came from, for CONFIG REWRITE.
     pub config_file: Option<PathBuf>,
     /// The clocks.
@@ -40,12 +48,16 @@ pub struct Services {
     pub latency: LatencyMonitor,
     /// Clients that watch all requests.
     pub monitors: Monitors,
+    /// Figures that are sampled over time.
+    pub vitals: Vitals,
     /// CLIENT PAUSE.
     pub pause: Pause,
     /// Asks the server to shut down.
     pub shutdown: Notify,
     /// INFO sections of the tiers.
     pub tier_sections: OnceLock<InfoSections>,
+    /// Figures of upstream; see [`Services::upstream_stats`].
+    pub upstream_probe: OnceLock<UpstreamProbe>,
     /// A random name of this run of the server: 40 hexadecimal digits.
     pub run_id: String,
     /// When the server started, in Unix milliseconds.
@@ -66,21 +78,37 @@ impl Services {
             slowlog: Slowlog::default(),
             latency: LatencyMonitor::default(),
             monitors: Monitors::default(),
+            vitals: Vitals::new(allocator::heap().allocated),
             pause: Pause::default(),
             shutdown: Notify::new(),
             tier_sections: OnceLock::new(),
+            upstream_probe: OnceLock::new(),
             run_id: random_hex_40(),
             started_at_ms: clock.unix_ms(),
             tcp_port: config.network.port,
             clock,
             config: ArcSwap::from_pointee(config.clone()),
+            changing_config: Mutex::default(),
         };
         services.configure(config);
         services
     }
 
-    /// Puts other settings in force.
-    pub fn configure(&self, config: Config) {
+    /// Figures of upstream; `None` where there is none.
+    pub fn upstream_stats(&self) -> Option<UpstreamStats> {
+        self.upstream_probe.get().map(|probe| probe())
+    }
+
+    /// Puts in force what `change` makes of the settings. Changes at the same time follow one another, so that
+    /// none undoes another. On an error nothing has changed.
+    pub fn change_config<E>(&self, change: impl FnOnce(&Config) -> Result<Config, E>) -> Result<(), E> {
+        let _alone = self.changing_config.lock();
+        let changed = change(&self.config.load())?;
+        self.configure(changed);
+        Ok(())
+    }
+
+    fn configure(&self, config: Config) {
         let memory = &config.memory;
         let policy = by_name(memory.policy.name()).expect("the configuration names policies that exist");
         let tuning = Tuning {

@@ -100,7 +100,7 @@ impl SessionCall<'_> {
         let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
         self.reply.array(lines.len() + 3);
         self.reply.simple(&head);
-        for line in lines.iter().chain(&["HELP", "    Print this help."]) {
+        for line in lines.iter().chain(&["HELP", "    Prints this help."]) {
             self.reply.simple(line);
         }
         Ok(())

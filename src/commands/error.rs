@@ -118,6 +118,13 @@ impl Error {
     /// BITFIELD_RO was asked to write.
     pub const BITFIELD_READ_ONLY: Self = Self::Fixed("BITFIELD_RO only supports the GET subcommand");
 
+    /// COMMAND GETKEYS of no command.
+    pub const NOT_A_COMMAND: Self = Self::Fixed("Invalid command specified");
+    /// COMMAND GETKEYS of a command that has no keys.
+    pub const NO_KEY_ARGUMENTS: Self = Self::Fixed("The command has no key arguments");
+    /// COMMAND GETKEYS of a request that the command would refuse for its length.
+    pub const COMMAND_ARITY: Self = Self::Fixed("Invalid number of arguments specified for command");
+
     /// An error with the prefix `ERR`.
     pub fn plain(text: impl Into<Box<str>>) -> Self {
         Self::Plain(text.into())

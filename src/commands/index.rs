@@ -6,7 +6,7 @@ use super::GROUPS;
 use super::error::Error;
 use super::spec::{
     ADMIN, ADMIN_CATEGORY, BLOCKING, BLOCKING_CATEGORY, Categories, Command, DANGEROUS_CATEGORY, FAST,
-    FAST_CATEGORY, Group, Handler, KEYSPACE_CATEGORY, READ_CATEGORY, READONLY, Result, SLOW_CATEGORY, WRITE,
+    FAST_CATEGORY, Group, Handler, NO_CATEGORY, READ_CATEGORY, READONLY, Result, SLOW_CATEGORY, WRITE,
     WRITE_CATEGORY,
 };
 use crate::resp::decode::Request;
@@ -24,118 +24,168 @@ pub struct Entry {
     pub full_name: Box<str>,
     /// How many words of a request name it: 1, or 2 for a subcommand.
     pub name_words: usize,
-    /// Indices of the rows below it in [`all`].
-    pub subcommands: Vec<usize>,
 }
 
 impl Entry {
-    /// All ACL categories.
+    /// All ACL categories: what the row declares, and what follows from its group, flags and speed. A container
+    /// does nothing itself, so its group implies nothing.
     pub fn categories(&self) -> Categories {
         let flags = self.command.flags;
-        let mut categories = self.command.categories.or(self.group.category);
+        let is_container = matches!(self.command.handler, Handler::Container);
+        let of_group = if is_container {
+            NO_CATEGORY
+        } else {
+            self.group.category
+        };
+        let of_speed = if flags.contains(FAST) {
+            FAST_CATEGORY
+        } else {
+            SLOW_CATEGORY
+        };
         let implied = [
             (WRITE, WRITE_CATEGORY),
             (READONLY, READ_CATEGORY),
             (ADMIN, ADMIN_CATEGORY.or(DANGEROUS_CATEGORY)),
             (BLOCKING, BLOCKING_CATEGORY),
         ];
-        for (flag, category) in implied {
-            if flags.intersects(flag) {
-                categories = categories.or(category);
-            }
-        }
-        if self.group.category == KEYSPACE_CATEGORY && matches!(self.command.handler, Handler::Container) {
-            categories = self.command.categories;
-        }
-        categories.or(if flags.contains(FAST) { FAST_CATEGORY } else { SLOW_CATEGORY })
+        let of_flags = implied.into_iter().filter(|(flag, _)| flags.contains(*flag));
+        let declared = self.command.categories.or(of_group).or(of_speed);
+        of_flags.fold(declared, |all, (_, category)| all.or(category))
+    }
+
+    /// Whether it has rows below it.
+    #[inline]
+    pub fn has_subcommands(&self) -> bool {
+        !self.command.subcommands.is_empty()
+    }
+
+    /// The rows below it.
+    pub fn subcommands(&self) -> impl Iterator<Item = &'static Self> + use<> {
+        let start = self.id + 1;
+        all()[start..start + self.command.subcommands.len()].iter()
+    }
+
+    /// Whether this is its name, in any case; of a subcommand, without its container.
+    fn is_called(&self, name: &[u8]) -> bool {
+        self.command.name.as_bytes().eq_ignore_ascii_case(name)
     }
 }
 
-/// Longest command name, containers and subcommands each.
-const NAME_BYTES_MAX: usize = 24;
+/// Slots of the hash table; a power of two, several times the number of commands.
 const SLOTS: usize = 1024;
+/// How much of unknown names and arguments Redis quotes.
+const QUOTED_BYTES_MAX: usize = 128;
 
 struct Index {
     entries: Vec<Entry>,
-    /// Positions of top-level entries by hash of their name, 1-based; linear probing.
-    slots: [u16; SLOTS],
+    /// The top-level entries by hash of their name; linear probing.
+    slots: [Option<Slot>; SLOTS],
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    name: FoldedName,
+    /// Where the row is in `entries`.
+    id: u32,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(Index::build);
 
-/// All rows: containers before their subcommands.
+/// All rows: containers right before their subcommands.
 pub fn all() -> &'static [Entry] {
     &INDEX.entries
+}
+
+/// The rows that are no subcommands.
+pub fn top_level() -> impl Iterator<Item = &'static Entry> {
+    all().iter().filter(|entry| entry.name_words == 1)
 }
 
 /// The top-level row called `name`, in any case. O(1).
 #[inline]
 pub fn find(name: &[u8]) -> Option<&'static Entry> {
     let index = &*INDEX;
-    let mut slot = hash(name);
-    loop {
-        let position = index.slots[slot];
-        if position == 0 {
-            return None;
+    let sought = FoldedName::of(name);
+    let mut at = sought.slot();
+    while let Some(slot) = &index.slots[at] {
+        if slot.name == sought {
+            let entry = &index.entries[slot.id as usize];
+            if sought.is_whole() || entry.is_called(name) {
+                return Some(entry);
+            }
         }
-        let entry = &index.entries[usize::from(position) - 1];
-        if entry.command.name.as_bytes().eq_ignore_ascii_case(name) {
-            return Some(entry);
-        }
-        slot = (slot + 1) % SLOTS;
+        at = (at + 1) % SLOTS;
+    }
+    None
+}
+
+/// The row that a request runs which begins with these words: a subcommand's, if the first word names a row that
+/// has some and there is a second word.
+#[inline]
+pub fn find_words(first: &[u8], second: Option<&[u8]>) -> Option<&'static Entry> {
+    let entry = find(first)?;
+    match second {
+        Some(name) if entry.has_subcommands() => find_subcommand(entry, name),
+        _ => Some(entry),
     }
 }
 
-/// The row below `container` called `name`, in any case.
-pub fn find_subcommand(container: &Entry, name: &[u8]) -> Option<&'static Entry> {
-    let subcommands = container.subcommands.iter().map(|&position| &all()[position]);
-    subcommands.into_iter().find(|entry| entry.command.name.as_bytes().eq_ignore_ascii_case(name))
+/// The row with this full name, in any case: `get`, or `config|get`.
+pub fn find_full_name(name: &[u8]) -> Option<&'static Entry> {
+    match memchr::memchr(b'|', name) {
+        Some(bar) => find_subcommand(find(&name[..bar])?, &name[bar + 1..]),
+        None => find(name),
+    }
 }
 
 /// The row that runs `request`. Fails when there is none.
 #[inline]
 pub fn resolve(request: Request<'_>) -> Result<&'static Entry> {
-    let entry = find(request.name()).ok_or_else(|| unknown(request))?;
-    if !matches!(entry.command.handler, Handler::Container) || request.len() < 2 {
-        return Ok(entry);
-    }
-    find_subcommand(entry, request.arg(1)).ok_or_else(|| Error::UnknownSubcommand {
-        subcommand: lossy(request.arg(1), 128).into(),
-        container: entry.command.name,
-    })
+    let second = (request.len() > 1).then(|| request.arg(1));
+    find_words(request.name(), second).ok_or_else(|| unknown(request))
 }
 
-/// Redis quotes the name, and arguments as long as what it quoted is below 128 bytes.
+#[cold]
 fn unknown(request: Request<'_>) -> Error {
-    const QUOTED_MAX: usize = 128;
+    match find(request.name()) {
+        Some(container) => Error::UnknownSubcommand {
+            subcommand: lossy(request.arg(1), QUOTED_BYTES_MAX).into(),
+            container: container.command.name,
+        },
+        None => unknown_command(request),
+    }
+}
+
+fn find_subcommand(container: &Entry, name: &[u8]) -> Option<&'static Entry> {
+    container.subcommands().find(|entry| entry.is_called(name))
+}
+
+/// Redis quotes the name, and arguments as long as what it quoted is short.
+fn unknown_command(request: Request<'_>) -> Error {
     let mut arguments = String::new();
     for argument in request.iter().skip(1) {
-        if arguments.len() >= QUOTED_MAX {
+        if arguments.len() >= QUOTED_BYTES_MAX {
             break;
         }
-        let room = QUOTED_MAX - arguments.len();
+        let room = QUOTED_BYTES_MAX - arguments.len();
         arguments.push_str(&format!("'{}' ", lossy(argument, room)));
     }
-    Error::UnknownCommand { name: lossy(request.name(), QUOTED_MAX).into(), arguments: arguments.into() }
+    Error::UnknownCommand {
+        name: lossy(request.name(), QUOTED_BYTES_MAX).into(),
+        arguments: arguments.into(),
+    }
 }
 
 fn lossy(bytes: &[u8], max: usize) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
 }
 
-/// FNV-1a over the letters, in any case.
-#[inline]
-fn hash(name: &[u8]) -> usize {
-    let mut hash = 0x811c_9dc5_u32;
-    for &byte in name.iter().take(NAME_BYTES_MAX) {
-        hash = (hash ^ u32::from(byte | 0x20)).wrapping_mul(0x0100_0193);
-    }
-    (hash ^ (hash >> 16)) as usize % SLOTS
-}
-
 impl Index {
     fn build() -> Self {
-        let mut index = Self { entries: Vec::new(), slots: [0; SLOTS] };
+        let mut index = Self {
+            entries: Vec::new(),
+            slots: [None; SLOTS],
+        };
         for (group, commands) in GROUPS {
             for command in *commands {
                 index.add(*group, command);
@@ -146,23 +196,224 @@ impl Index {
     }
 
     fn add(&mut self, group: Group, command: &'static Command) {
-        let position = self.push(group, command, command.name.to_lowercase(), 1);
+        let container = command.name.to_lowercase();
+        let name = FoldedName::of(command.name.as_bytes());
+        let mut at = name.slot();
+        while self.slots[at].is_some() {
+            at = (at + 1) % SLOTS;
+        }
+        self.slots[at] = Some(Slot {
+            name,
+            id: self.entries.len() as u32,
+        });
+        self.push(group, command, container.clone(), 1);
         for subcommand in command.subcommands {
-            let full_name = format!("{}|{}", command.name.to_lowercase(), subcommand.name.to_lowercase());
-            let below = self.push(group, subcommand, full_name, 2);
-            self.entries[position].subcommands.push(below);
+            let full_name = format!("{container}|{}", subcommand.name.to_lowercase());
+            self.push(group, subcommand, full_name, 2);
         }
-        let mut slot = hash(command.name.as_bytes());
-        while self.slots[slot] != 0 {
-            slot = (slot + 1) % SLOTS;
-        }
-        self.slots[slot] = position as u16 + 1;
     }
 
-    fn push(&mut self, group: Group, command: &'static Command, full_name: String, name_words: usize) -> usize {
+    fn push(&mut self, group: Group, command: &'static Command, full_name: String, name_words: usize) {
         let id = self.entries.len();
-        let full_name = full_name.into_boxed_str();
-        self.entries.push(Entry { command, group, id, full_name, name_words, subcommands: Vec::new() });
-        id
+        self.entries.push(Entry {
+            command,
+            group,
+            id,
+            full_name: full_name.into(),
+            name_words,
+        });
+    }
+}
+
+/// A name as integers, in capital letters: hashed and compared without a loop over its bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FoldedName {
+    /// Its first bytes.
+    head: u64,
+    /// Its last bytes, which overlap with the first of a short name.
+    tail: u64,
+    len: u32,
+}
+
+impl FoldedName {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let (head, tail) = match name.len() {
+            8.. => ends(name, u64::from_le_bytes),
+            4.. => ends(name, |bytes| u32::from_le_bytes(bytes).into()),
+            2.. => ends(name, |bytes| u16::from_le_bytes(bytes).into()),
+            _ => ends(name, |[byte]| byte.into()),
+        };
+        Self {
+            head: capitals(head),
+            tail: capitals(tail),
+            len: name.len() as u32,
+        }
+    }
+
+    /// Whether equal names of this length have no bytes in which they may differ.
+    #[inline]
+    fn is_whole(self) -> bool {
+        self.len <= 16
+    }
+
+    /// Where to look for the name first: the top bits of a product depend on all bits of its factors.
+    #[inline]
+    fn slot(self) -> usize {
+        // Odd numbers without a pattern: the golden ratio, and one from the finalizer of `MurmurHash3`.
+        let mixed = self.head.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.tail;
+        (mixed.wrapping_mul(0xff51_afd7_ed55_8ccd) >> (u64::BITS - SLOTS.ilog2())) as usize
+    }
+}
+
+/// The first and the last `N` bytes as integers; zeros if there are not so many.
+#[inline]
+fn ends<const N: usize>(bytes: &[u8], integer: impl Fn([u8; N]) -> u64) -> (u64, u64) {
+    let first = bytes.first_chunk().map_or(0, |chunk| integer(*chunk));
+    let last = bytes.last_chunk().map_or(0, |chunk| integer(*chunk));
+    (first, last)
+}
+
+/// Each byte of `word` that is a small ASCII letter as the capital one, all eight at once.
+#[inline]
+fn capitals(word: u64) -> u64 {
+    const EACH_BYTE: u64 = u64::from_le_bytes([1; 8]);
+    const TOP_BITS: u64 = EACH_BYTE << 7;
+    let low_bits = word & !TOP_BITS;
+    // A sum of two seven-bit numbers has its top bit set from 128 on, and stays within its byte.
+    let from_a = low_bits + EACH_BYTE * u64::from(0x80 - b'a');
+    let behind_z = low_bits + EACH_BYTE * u64::from(0x80 - (b'z' + 1));
+    let is_small = from_a & !behind_z & !word & TOP_BITS;
+    word ^ (is_small >> 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::syntax::{self, Argument, Kind};
+
+    #[test]
+    fn letters_become_capitals_and_nothing_else_does() {
+        for byte in 0..=u8::MAX {
+            for place in 0..8 {
+                let mut bytes = *b"aZ[\x80{@09";
+                bytes[place] = byte;
+                let expected = bytes.map(|byte| byte.to_ascii_uppercase());
+                assert_eq!(capitals(u64::from_le_bytes(bytes)).to_le_bytes(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_ids_dense() {
+        let mut names = std::collections::HashSet::new();
+        for (position, entry) in all().iter().enumerate() {
+            assert_eq!(entry.id, position);
+            assert!(
+                names.insert(&entry.full_name),
+                "{} is there twice",
+                entry.full_name
+            );
+        }
+    }
+
+    #[test]
+    fn every_row_is_found_by_its_name_in_any_case() {
+        for entry in all() {
+            let shout = entry.full_name.to_uppercase();
+            for name in [&*entry.full_name, &*shout] {
+                assert_eq!(
+                    find_full_name(name.as_bytes()).map(|found| found.id),
+                    Some(entry.id),
+                    "{name}"
+                );
+                let mut words = name.split('|').map(str::as_bytes);
+                let found = find_words(words.next().unwrap(), words.next());
+                assert_eq!(found.map(|found| found.id), Some(entry.id), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_like_those_of_rows_are_not_found() {
+        for name in [
+            "",
+            "g",
+            "gett",
+            "ge\u{4}",
+            "get|key",
+            "config|",
+            "|get",
+            "config|get|x",
+            "a name of no row at all",
+        ] {
+            assert!(find_full_name(name.as_bytes()).is_none(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn every_container_has_help() {
+        for entry in all().iter().filter(|entry| entry.has_subcommands()) {
+            assert!(
+                find_subcommand(entry, b"help").is_some(),
+                "{} HELP",
+                entry.full_name
+            );
+        }
+    }
+
+    /// Their arguments, as Redis 7.0 documents them, say less than their arity.
+    const UNDERSTATED: [&str; 4] = [
+        "client|kill",
+        "command|getkeys",
+        "command|getkeysandflags",
+        "debug",
+    ];
+
+    #[test]
+    fn arity_agrees_with_the_arguments() {
+        for entry in all()
+            .iter()
+            .filter(|entry| !matches!(entry.command.handler, Handler::Container))
+        {
+            let arguments = syntax::parse(entry.command.arguments).expect(&entry.full_name);
+            let stated_min = entry.name_words + arguments.iter().map(words_min).sum::<usize>();
+            let is_understated = UNDERSTATED.contains(&&*entry.full_name);
+            let needed = entry.command.arity.unsigned_abs() as usize;
+            assert_eq!(stated_min < needed, is_understated, "{}", entry.full_name);
+            assert!(stated_min <= needed, "{}", entry.full_name);
+            let is_fixed = !arguments
+                .iter()
+                .any(|argument| argument.optional || argument.multiple);
+            assert!(is_fixed || entry.command.arity < 0, "{}", entry.full_name);
+        }
+    }
+
+    /// The fewest words that an argument takes.
+    fn words_min(argument: &Argument) -> usize {
+        let members = argument.arguments.iter().map(words_min);
+        let operand = match argument.kind {
+            _ if argument.optional => return 0,
+            Kind::PureToken => return 1,
+            Kind::OneOf => members.min().unwrap_or_default(),
+            Kind::Block => members.sum(),
+            _ => 1,
+        };
+        operand + usize::from(argument.token.is_some())
+    }
+
+    /// COMMAND INFO shows them as one range besides.
+    #[test]
+    fn keys_follow_one_another() {
+        for entry in all() {
+            for pair in entry.command.keys.windows(2) {
+                assert_eq!(
+                    i64::from(pair[0].last) + 1,
+                    pair[1].first as i64,
+                    "{}",
+                    entry.full_name
+                );
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::args::Args;
 use super::call::KeyCall;
 use super::error::Error;
 use super::spec::*;
+use crate::resp::number::parse_i64;
 
 const CHANGED: &[Keys] = &[key_at(1, EDIT)];
 const ASKED: &[Keys] = &[key_at(1, READ)];
@@ -80,7 +81,7 @@ fn set_deadline(call: &mut KeyCall<'_>, command: &str, unit: Unit, origin: Origi
 
 /// The Unix time in milliseconds that `time` states, which may lie before 1970; `None` if it overflows.
 fn deadline_ms(time: &[u8], unit: Unit, origin: Origin, now_ms: u64) -> Result<Option<i64>> {
-    let time = crate::resp::number::parse_i64(time).ok_or(Error::NotAnInteger)?;
+    let time = parse_i64(time).ok_or(Error::NotAnInteger)?;
     let milliseconds = match unit {
         Unit::Seconds => time.checked_mul(1000),
         Unit::Milliseconds => Some(time),
@@ -93,6 +94,7 @@ fn deadline_ms(time: &[u8], unit: Unit, origin: Origin, now_ms: u64) -> Result<O
 
 /// The options NX, XX, GT and LT. A key without a deadline counts as one that dies at the end of time.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "options that a client may combine")]
 struct Condition {
     /// Only a key that has none.
     nx: bool,

@@ -15,17 +15,24 @@ mod bitfields;
 mod bitmaps;
 mod catalog;
 mod clients;
+mod config;
 mod connection;
+mod debug;
+mod functions;
 mod databases;
 mod counters;
 mod expiration;
 mod info;
 mod key_expiry;
 mod keys;
+mod latency;
 mod lcs;
+mod memory;
 mod scan;
+mod slowlog;
 mod strings;
 mod substrings;
+mod wait;
 
 pub use args::Args;
 
@@ -46,10 +53,17 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("generic", 1), keys::COMMANDS),
     (group("generic", 1), key_expiry::COMMANDS),
     (group("generic", 1), scan::COMMANDS),
+    (group("generic", 1 << 18), wait::COMMANDS),
     (group("connection", 1 << 18), connection::COMMANDS),
     (group("connection", 1 << 18), clients::COMMANDS),
     (group("server", 1), databases::COMMANDS),
     (group("server", 0), admin::COMMANDS),
+    (group("server", 0), config::COMMANDS),
+    (group("server", 0), debug::COMMANDS),
     (group("server", 0), info::COMMANDS),
+    (group("server", 0), latency::COMMANDS),
+    (group("server", 0), memory::COMMANDS),
+    (group("server", 0), slowlog::COMMANDS),
+    (group("scripting", 1 << 20), functions::COMMANDS),
     (group("server", 0), catalog::COMMANDS),
 ];

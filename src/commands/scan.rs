@@ -126,8 +126,7 @@ fn glob(pattern: &[u8]) -> Glob<'_> {
 fn parse_cursor(text: &[u8]) -> Option<Cursor> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
     };
     if digits.is_empty() && !text.is_empty() {
         return None;

@@ -247,6 +247,8 @@ pub const KEYSPACE: Flags = Flags(1 << 15);
 pub const OWNER: Flags = Flags(1 << 16);
 /// Runs although CLIENT PAUSE holds all commands back.
 pub const PASSES_PAUSE: Flags = Flags(1 << 17);
+/// For those who work on the server, not for applications (Redis: documented as syscmd).
+pub const INTERNAL: Flags = Flags(1 << 18);
 
 /// The flags that Redis shows for a command, with their names.
 pub const SHOWN_FLAGS: &[(Flags, &str)] = &[

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,18 +60,19 @@ fn open_one(address: &BindAddress, port: u16, backlog: u32) -> io::Result<std::n
     Ok(socket.into())
 }
 
-/// Opens a Unix socket at `path`, which replaces a socket file that nobody listens on any more.
+/// Opens a Unix socket at `path`, which replaces a socket file that nobody listens on any more. Fails if something
+/// else is there.
 pub fn open_unix(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
-    let in_use = std::os::unix::net::UnixStream::connect(path).is_ok();
-    if in_use {
-        let text = format!("{} is in use by another process", path.display());
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+    let with_path = |error: io::Error| {
+        io::Error::new(error.kind(), format!("can't listen on {}: {error}", path.display()))
+    };
+    if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(with_path(io::ErrorKind::AddrInUse.into()));
+        }
+        std::fs::remove_file(path).map_err(with_path)?;
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(path).map_err(with_path)?;
     if let Some(mode) = mode {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
@@ -101,7 +102,8 @@ fn welcome(socket: Accepted, workers: &[WorkerHandle], services: &Services) {
     let unix_path = config.network.unixsocket.as_deref().unwrap_or(Path::new("")).to_string_lossy();
     // A client that is gone already has no address.
     let Ok(ends) = socket.endpoints(&unix_path) else { return };
-    if !ends.is_local && is_protected(&config) {
+    if is_protected_from(ends.is_local, &config) {
+        services.clients.reject();
         refuse(&socket, PROTECTED);
         return;
     }
@@ -126,8 +128,9 @@ If you want to connect from external computers, set a password with CONFIG SET r
 mode off with CONFIG SET protected-mode no from this host, if the network that the server is reachable from is \
 trusted.";
 
-fn is_protected(config: &Config) -> bool {
-    config.network.protected_mode && config.network.requirepass.is_none()
+/// Whether protected mode turns a client away.
+fn is_protected_from(is_local: bool, config: &Config) -> bool {
+    !is_local && config.network.protected_mode && config.network.requirepass.is_none()
 }
 
 /// Writes one error, as far as the socket takes it at once, and closes.
@@ -145,5 +148,19 @@ fn tune(socket: &std::net::TcpStream, config: &Config) {
     if !interval.is_zero() {
         let probes = TcpKeepalive::new().with_time(interval).with_interval((interval / 3).max(Duration::from_secs(1)));
         let _ = socket.set_tcp_keepalive(&probes.with_retries(3));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protected_mode_turns_strangers_away_until_there_is_a_password() {
+        let config = Config::default();
+        assert!(is_protected_from(false, &config) && !is_protected_from(true, &config));
+        for changed in [("requirepass", "secret"), ("protected-mode", "no")] {
+            assert!(!is_protected_from(false, &config.set_many(&[changed]).unwrap()));
+        }
     }
 }

@@ -107,6 +107,7 @@ impl WorkerCounters {
 pub struct Counters {
     workers: Mutex<Vec<Arc<WorkerCounters>>>,
     errors: Mutex<BTreeMap<String, u64>>,
+    errors_total: AtomicU64,
     tracks_latency: AtomicBool,
 }
 
@@ -133,6 +134,11 @@ impl Counters {
         counters
     }
 
+    /// How many workers count.
+    pub fn workers(&self) -> usize {
+        self.workers.lock().len()
+    }
+
     /// Whether durations are kept per command (`latency-tracking`).
     #[inline]
     pub fn tracks_latency(&self) -> bool {
@@ -146,6 +152,7 @@ impl Counters {
 
     /// Counts an error reply by its first word. A bounded number of words is told apart.
     pub fn error(&self, prefix: &str) {
+        self.errors_total.fetch_add(1, Relaxed);
         let mut errors = self.errors.lock();
         if let Some(count) = errors.get_mut(prefix) {
             *count += 1;
@@ -157,6 +164,11 @@ impl Counters {
     /// Error replies by their first word.
     pub fn errors(&self) -> BTreeMap<String, u64> {
         self.errors.lock().clone()
+    }
+
+    /// All error replies.
+    pub fn errors_total(&self) -> u64 {
+        self.errors_total.load(Relaxed)
     }
 
     /// What was counted of the command with this id.
@@ -201,6 +213,7 @@ impl Counters {
     /// Sets everything to zero. What workers count meanwhile may survive.
     pub fn reset(&self) {
         self.errors.lock().clear();
+        self.errors_total.store(0, Relaxed);
         for worker in self.workers.lock().iter() {
             for counter in [&worker.input_bytes, &worker.output_bytes, &worker.reads, &worker.writes] {
                 counter.reset();

@@ -37,8 +37,9 @@ use reclaim::Reclaimer;
 pub use scan::Cursor;
 pub use shard::Shard;
 pub use sweep::Swept;
+pub use table::SLOT_BYTES;
 
-use crate::limits::{EVICTIONS_PER_REQUEST_MAX, SHARD_BITS};
+use crate::limits::{EVICTION_BUCKETS_MAX, EVICTIONS_PER_REQUEST_MAX, SHARD_BITS};
 
 /// What a visit to the store is made with.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +89,8 @@ pub struct DatabaseSize {
     pub entries: usize,
     /// Entries with a deadline.
     pub volatile: usize,
+    /// Bytes of the tables, without entries.
+    pub table_bytes: usize,
 }
 
 /// What all shards share. Changes take effect with the next visit.
@@ -248,7 +251,7 @@ impl Store {
         let mut progress = false;
         for attempt in 0..EVICTIONS_PER_REQUEST_MAX {
             let home = attempt % 2 == 0;
-            progress |= self.evict_one(home.then_some(hash.shard as usize), now_ms);
+            progress |= self.evict_one(home.then_some(hash.shard as usize), now_ms, EVICTION_BUCKETS_MAX);
             if !self.settings.budget.is_over() {
                 return true;
             }
@@ -275,6 +278,7 @@ impl Store {
             if let Some(keyspace) = shard.keyspace(db) {
                 size.entries += keyspace.table.len();
                 size.volatile += keyspace.volatile();
+                size.table_bytes += keyspace.table.allocated_bytes();
             }
         }
         size
@@ -407,14 +411,16 @@ impl Store {
         self.flush_all()
     }
 
-    fn evict_one(&self, home: Option<usize>, now_ms: u64) -> bool {
+    fn evict_one(&self, home: Option<usize>, now_ms: u64, buckets_max: usize) -> bool {
         let index = home.unwrap_or_else(|| self.evict_next.fetch_add(1, Relaxed) % self.shards.len());
-        let victim = self.shards[index].lock().evict_one(now_ms, self.settings.samples.load(Relaxed));
+        let samples = self.settings.samples.load(Relaxed);
+        let victim = self.shards[index].lock().evict_one(now_ms, samples, buckets_max);
         victim.is_some()
     }
 
+    /// The last resort, where few entries may go: reads whole shards until one of those is found.
     fn evict_anywhere(&self, now_ms: u64) -> bool {
-        (0..self.shards.len()).any(|_| self.evict_one(None, now_ms))
+        (0..self.shards.len()).any(|_| self.evict_one(None, now_ms, usize::MAX))
     }
 }
 

@@ -130,3 +130,120 @@ impl Shard {
         entry.deadline_ms().is_none_or(|at| at > visit.now_ms).then(|| entry.key())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::Key;
+
+    const VISIT: Visit = Visit { now_ms: 1_000_000, db: 0, touch: true };
+
+    fn put(store: &Store, name: &[u8], deadline_ms: Option<u64>) {
+        let hash = store.hash(name);
+        Key::find(&mut store.lock(hash), name, hash, VISIT).set(b"value", deadline_ms);
+    }
+
+    fn remove(store: &Store, name: &[u8]) {
+        let hash = store.hash(name);
+        Key::find(&mut store.lock(hash), name, hash, VISIT).remove();
+    }
+
+    /// A store, and names that all fall in two of its shards, so that their tables grow.
+    static CROWDED: LazyLock<(Store, Vec<Vec<u8>>)> = LazyLock::new(|| {
+        let store = Store::new(16);
+        let in_few_shards = |name: &Vec<u8>| matches!(store.hash(name).shard, 7 | 1023);
+        let names = (0u32..).map(|number| number.to_string().into_bytes()).filter(in_few_shards);
+        let names = names.take(1200).collect();
+        (store, names)
+    });
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn what_stays_is_returned_exactly_once_however_tables_change(
+            staying in 0usize..400,
+            before in 0usize..800,
+            counts in proptest::collection::vec((1usize..40, 0usize..800), 1..40),
+        ) {
+            let (store, names) = &*CROWDED;
+            store.flush_all();
+            let (stay, come_and_go) = names.split_at(staying);
+            stay.iter().for_each(|name| put(store, name, None));
+            come_and_go[..before].iter().for_each(|name| put(store, name, None));
+            let mut returned: HashMap<Vec<u8>, usize> = HashMap::new();
+            let mut cursor = Cursor::START;
+            for (count, there) in counts.iter().cycle() {
+                cursor = store.scan(cursor, *count, VISIT, |entry| {
+                    *returned.entry(entry.key().to_vec()).or_default() += 1;
+                });
+                if cursor == Cursor::START {
+                    break;
+                }
+                for (index, name) in come_and_go.iter().enumerate() {
+                    if index < *there { put(store, name, None) } else { remove(store, name) }
+                }
+            }
+            prop_assert!(stay.iter().all(|name| returned.get(name) == Some(&1)));
+        }
+    }
+
+    #[test]
+    fn a_walk_ends_wherever_it_begins() {
+        let store = Store::new(16);
+        (0..5000u32).for_each(|number| put(&store, &number.to_le_bytes(), None));
+        for begin in [1, 1 << 32, (1 << 42) - 1, 1 << 42, u64::MAX, u64::MAX / 3] {
+            let mut cursor = Cursor(begin);
+            let mut met = 0;
+            while cursor != Cursor::START {
+                cursor = store.scan(cursor, 100, VISIT, |_| met += 1);
+                assert!(met <= 5000);
+            }
+        }
+    }
+
+    #[test]
+    fn the_dead_are_not_returned_and_are_gone_after_the_walk() {
+        let store = Store::new(16);
+        (0..3000u32).for_each(|number| {
+            put(&store, &number.to_le_bytes(), (number % 3 == 0).then_some(VISIT.now_ms));
+        });
+        let mut living = 0;
+        assert_eq!(store.scan(Cursor::START, usize::MAX, VISIT, |_| living += 1), Cursor::START);
+        assert_eq!((living, store.size(0).entries), (2000, 2000));
+    }
+
+    #[test]
+    fn random_keys_come_about_equally_often() {
+        for entries in [1u32, 2, 10, 500, 3000] {
+            let store = Store::new(16);
+            (0..entries).for_each(|number| put(&store, &number.to_le_bytes(), None));
+            let mut drawn: HashMap<Vec<u8>, u32> = HashMap::new();
+            let draws = entries.max(10) * 20;
+            for _ in 0..draws {
+                *drawn.entry(store.random_key(VISIT).unwrap()).or_default() += 1;
+            }
+            let missed = entries as usize - drawn.len();
+            assert!(missed * 1000 <= entries as usize, "{missed} of {entries} keys were never drawn");
+            let most = drawn.values().max().unwrap();
+            assert!(*most <= draws / entries * 6, "one of {entries} keys was drawn {most} times");
+        }
+    }
+
+    #[test]
+    fn a_random_key_lives() {
+        let store = Store::new(16);
+        assert_eq!(store.random_key(VISIT), None);
+        (0..2000u32).for_each(|number| put(&store, &number.to_le_bytes(), Some(VISIT.now_ms)));
+        assert_eq!(store.random_key(VISIT), None);
+        assert_eq!(store.size(0).entries, 0, "the search removed the dead");
+        (0..2000u32).for_each(|number| put(&store, &number.to_le_bytes(), Some(VISIT.now_ms)));
+        put(&store, b"alive", None);
+        let drawn: HashSet<_> = (0..100).map(|_| store.random_key(VISIT)).collect();
+        assert_eq!(drawn, HashSet::from([Some(b"alive".to_vec())]));
+    }
+}

@@ -13,7 +13,6 @@ use super::hash::KeyHash;
 use super::random::Random;
 use super::table::{Position, Table};
 use super::{Settings, Totals};
-use crate::limits::EVICTION_BUCKETS_MAX;
 use crate::values::text::Text;
 
 /// The entries of one database in one shard, and the books about them: taking them out is O(1).
@@ -262,9 +261,10 @@ impl Shard {
         *self.keyspace_mut(a) = of_b;
     }
 
-    /// Evicts the most dispensable entry of a small sample. `None` when no entry met may go.
-    pub(super) fn evict_one(&mut self, now_ms: u64, samples: usize) -> Option<Entry> {
-        let (db, position, dead) = self.sample_victim(now_ms, samples)?;
+    /// Evicts the most dispensable entry of a small sample, for which at most `buckets_max` buckets are read.
+    /// `None` when no entry met may go.
+    pub(super) fn evict_one(&mut self, now_ms: u64, samples: usize, buckets_max: usize) -> Option<Entry> {
+        let (db, position, dead) = self.sample_victim(now_ms, samples, buckets_max)?;
         let entry = self.remove(db, position);
         if dead {
             self.totals.expired += 1;
@@ -275,7 +275,12 @@ impl Shard {
     }
 
     /// Looks at `samples` entries from a random place on: the one to go, and whether it was dead anyway.
-    fn sample_victim(&mut self, now_ms: u64, samples: usize) -> Option<(usize, Position, bool)> {
+    fn sample_victim(
+        &mut self,
+        now_ms: u64,
+        samples: usize,
+        buckets_max: usize,
+    ) -> Option<(usize, Position, bool)> {
         let (policy, tuning) = (self.settings.policy(), self.settings.tuning());
         let db = self.sample_database(policy)?;
         let random = &mut self.random;
@@ -284,7 +289,7 @@ impl Shard {
         let start = random.below(buckets);
         let mut seen = 0;
         let mut victim: Option<(u64, Position)> = None;
-        for step in 0..buckets.min(EVICTION_BUCKETS_MAX) {
+        for step in 0..buckets.min(buckets_max) {
             for position in table.positions_in((start + step) % buckets) {
                 let entry = table.get(position);
                 let deadline_ms = entry.deadline_ms();

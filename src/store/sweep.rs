@@ -142,3 +142,110 @@ impl Shard {
         self.keyspace_mut(db).deadlines.as_deref_mut()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Key, Visit};
+
+    const NOW_MS: u64 = 1_700_000_000_000;
+    const TICK_MS: u64 = 100;
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+    fn put(store: &Store, number: u32, now_ms: u64, deadline_ms: Option<u64>) {
+        let name = number.to_le_bytes();
+        let hash = store.hash(&name);
+        let visit = Visit { now_ms, db: number as usize % 2, touch: true };
+        Key::find(&mut store.lock(hash), &name, hash, visit).set(b"value", deadline_ms);
+    }
+
+    fn entries(store: &Store) -> usize {
+        store.size(0).entries + store.size(1).entries
+    }
+
+    #[test]
+    fn the_dead_are_found_and_only_they() {
+        let store = Store::new(16);
+        (0..60_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + u64::from(number % 3) * 1000)));
+        (60_000..80_000).for_each(|number| put(&store, number, NOW_MS, None));
+        let ticks = |from_ms: u64, to_ms: u64| {
+            (from_ms..to_ms).step_by(TICK_MS as usize).map(|now_ms| store.sweep(now_ms, 1).removed).sum::<usize>()
+        };
+        assert_eq!(ticks(NOW_MS, NOW_MS + 900), 20_000);
+        assert_eq!(ticks(NOW_MS + 1000, NOW_MS + 1900), 20_000);
+        assert_eq!(ticks(NOW_MS + 2000, NOW_MS + 2900), 20_000);
+        assert_eq!((entries(&store), store.totals().0.expired), (20_000, 60_000));
+    }
+
+    #[test]
+    fn little_is_read_while_nothing_dies_and_no_more_than_is_worth_it() {
+        let store = Store::new(16);
+        (0..100_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + DAY_MS + u64::from(number))));
+        let buckets_in_use = 100_000 / 7;
+        let read = |from_ms: u64, period_ms: u64| {
+            let ticks = (from_ms..from_ms + period_ms).step_by(TICK_MS as usize);
+            ticks.map(|now_ms| store.sweep(now_ms, 1).buckets).sum::<usize>()
+        };
+        assert_eq!(read(NOW_MS, 10_000), 0);
+        // All of them die within 100 s, counted in buckets of hours: each shard is read about once an hour.
+        let read = read(NOW_MS + DAY_MS - 3_600_000, 2 * 3_600_000 + 8 * 3_600_000);
+        assert_eq!(entries(&store), 0);
+        assert!(read <= 12 * buckets_in_use, "{read} buckets were read, {buckets_in_use} were in use");
+    }
+
+    #[test]
+    fn one_call_reads_a_bounded_part_and_the_next_goes_on() {
+        let store = Store::new(16);
+        (0..400_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + 1)));
+        let (mut removed, mut calls) = (0, 0);
+        while removed < 400_000 {
+            let swept = store.sweep(NOW_MS + 1000, 1);
+            assert!(swept.removed > 0 && swept.buckets < 2 * SWEEP_BUCKETS_PER_TICK);
+            removed += swept.removed;
+            calls += 1;
+        }
+        assert!(calls > 2);
+        assert_eq!(store.sweep(NOW_MS + 1000, 1), Swept::default());
+    }
+
+    #[test]
+    fn deadlines_that_were_too_far_to_count_are_found_in_time() {
+        let store = Store::new(16);
+        (0..5_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + 60 * DAY_MS)));
+        let mut read = 0;
+        for hour in 0..61 * 24 {
+            read += store.sweep(NOW_MS + hour * 3_600_000, 1).buckets;
+            assert!(hour >= 60 * 24 || entries(&store) == 5_000);
+        }
+        (0..40).for_each(|tick| drop(store.sweep(NOW_MS + 75 * DAY_MS + tick * TICK_MS, 1)));
+        assert_eq!(entries(&store), 0);
+        assert!(read < 50_000, "{read} buckets were read in 60 days");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_nothing_and_costs_little() {
+        let store = Store::new(16);
+        (0..20_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + 10_000)));
+        // The counts take them for dead, and then they are not.
+        let is_worth = |now_ms: u64| store.shards.iter().any(|shard| {
+            (0..2).any(|db| shard.lock().is_worth_a_sweep(db, now_ms, 1))
+        });
+        assert!(is_worth(NOW_MS + 20_000));
+        let set_back = NOW_MS - DAY_MS;
+        let read: usize = (0..100).map(|tick| store.sweep(set_back + tick * TICK_MS, 1).buckets).sum();
+        assert!(read <= 4 * 20_000, "{read} buckets were read in ten seconds");
+        assert_eq!(entries(&store), 20_000);
+        (0..300).for_each(|tick| drop(store.sweep(NOW_MS + 10_000 + tick * TICK_MS, 1)));
+        assert_eq!(entries(&store), 0);
+    }
+
+    #[test]
+    fn nothing_is_swept_while_that_is_switched_off() {
+        let store = Store::new(16);
+        put(&store, 0, NOW_MS, Some(NOW_MS + 1));
+        store.set_sweeping(false);
+        assert_eq!(store.sweep(NOW_MS + 1000, 10), Swept::default());
+        store.set_sweeping(true);
+        assert_eq!(store.sweep(NOW_MS + 1000, 10).removed, 1);
+    }
+}

@@ -19,6 +19,8 @@ use super::hash::{KeyHash, KeyHasher};
 use super::random::Random;
 
 const SLOTS: usize = 8;
+/// Bytes that an entry takes in its table, apart from slots that are still free.
+pub const SLOT_BYTES: usize = size_of::<u64>();
 const BUCKET_BYTES: usize = 64;
 const ADDRESS_BITS: u32 = 48;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
@@ -377,4 +379,172 @@ fn grown(buckets: usize) -> usize {
 /// The number of buckets for `len` entries.
 fn fitted(len: usize) -> usize {
     size_class((len / LOAD_MAX + 1) * BUCKET_BYTES) / BUCKET_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::values::text::Text;
+
+    /// Keys whose homes are all over the table, and keys that meet in its first and in its last bucket, however
+    /// the table grows: the first run into each other, the last around the end.
+    fn keys(hasher: &KeyHasher, of_each: usize) -> Vec<Vec<u8>> {
+        const EDGE: u32 = u32::MAX / 64;
+        let candidates = || (0u32..).map(|number| number.to_string().into_bytes());
+        let with = |fits: fn(u32) -> bool| {
+            candidates().filter(move |key| fits(hasher.hash(key).order)).take(of_each).collect::<Vec<_>>()
+        };
+        let within = |order: u32| (EDGE..=u32::MAX - EDGE).contains(&order);
+        [with(|order| order < EDGE), with(|order| order > u32::MAX - EDGE), with(within)].concat()
+    }
+
+    fn entry(key: &[u8], value: i64) -> Entry {
+        Entry::new(key, Text::Int(value), None)
+    }
+
+    /// What find, removal and growth rely on.
+    fn check_invariants(table: &Table, hasher: &KeyHasher) {
+        let mut entries = 0;
+        for at in 0..table.buckets() {
+            let slots = &table.buckets[at].0;
+            assert!(slots[table.buckets[at].len()..].iter().all(|&slot| slot == EMPTY), "filled from the front");
+            for position in table.positions_in(at) {
+                let hash = hasher.hash(table.get(position).key());
+                let slot = table.slot(position);
+                let displacement = table.distance(hash.bucket(table.buckets()), at);
+                let stored = (slot >> ADDRESS_BITS) & DISPLACEMENT_MAX;
+                assert_eq!(stored, (displacement as u64).min(DISPLACEMENT_MAX));
+                assert_eq!(slot >> TAG_SHIFT, u64::from(hash.tag));
+                let mut passed = hash.bucket(table.buckets());
+                while passed != at {
+                    assert!(table.buckets[passed].is_full(), "an entry passes only full buckets");
+                    passed = table.next(passed);
+                }
+                entries += 1;
+            }
+        }
+        assert_eq!(table.len(), entries);
+    }
+
+    /// All keys that a scan visits, in its order.
+    fn scanned(table: &Table, hasher: &KeyHasher) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        let mut order = Some(0);
+        while let Some(at) = order {
+            order = table.scan(at, hasher, |entry| keys.push(entry.key().to_vec()));
+        }
+        keys
+    }
+
+    fn check_contents(table: &Table, hasher: &KeyHasher, keys: &[Vec<u8>], model: &HashMap<usize, i64>) {
+        for (index, key) in keys.iter().enumerate() {
+            let found = table.find(hasher.hash(key), key).map(|position| table.get(position).value());
+            assert_eq!(found, model.get(&index).map(|&value| Text::Int(value)));
+        }
+        let scanned = scanned(table, hasher);
+        assert_eq!(scanned.len(), model.len(), "a scan visits each entry once");
+        let homes = scanned.iter().map(|key| hasher.hash(key).bucket(table.buckets()));
+        assert!(homes.is_sorted(), "a scan goes from bucket to bucket");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Insert(usize, i64),
+        Remove(usize),
+        /// Inserts or removes all keys from one on, so that the table grows and shrinks for good.
+        InsertFrom(usize),
+        RemoveFrom(usize),
+    }
+
+    const OF_EACH: usize = if cfg!(miri) { 12 } else { 60 };
+
+    fn step() -> impl Strategy<Value = Step> {
+        let key = || 0..3 * OF_EACH;
+        prop_oneof![
+            8 => (key(), any::<i64>()).prop_map(|(key, value)| Step::Insert(key, value)),
+            8 => key().prop_map(Step::Remove),
+            1 => key().prop_map(Step::InsertFrom),
+            1 => key().prop_map(Step::RemoveFrom),
+        ]
+    }
+
+    struct Model {
+        hasher: KeyHasher,
+        keys: Vec<Vec<u8>>,
+        table: Table,
+        values: HashMap<usize, i64>,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            let hasher = KeyHasher::new(0);
+            let keys = keys(&hasher, OF_EACH);
+            Self { hasher, keys, table: Table::default(), values: HashMap::new() }
+        }
+
+        fn insert(&mut self, index: usize, value: i64) {
+            let key = &self.keys[index];
+            let hash = self.hasher.hash(key);
+            match self.table.find(hash, key) {
+                Some(position) => self.table.get_mut(position).replace(Text::Int(value), None),
+                None => drop(self.table.insert(hash, entry(key, value), &self.hasher)),
+            }
+            self.values.insert(index, value);
+        }
+
+        fn remove(&mut self, index: usize) {
+            let key = &self.keys[index];
+            let position = self.table.find(self.hasher.hash(key), key);
+            let removed = position.map(|position| self.table.remove(position, &self.hasher));
+            let value = removed.as_ref().map(|entry| entry.view().value());
+            assert_eq!(value, self.values.remove(&index).map(Text::Int));
+        }
+
+        fn run(&mut self, step: Step) {
+            match step {
+                Step::Insert(index, value) => self.insert(index, value),
+                Step::Remove(index) => self.remove(index),
+                Step::InsertFrom(first) => (first..self.keys.len()).for_each(|index| self.insert(index, 0)),
+                Step::RemoveFrom(first) => (first..self.keys.len()).for_each(|index| self.remove(index)),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 128 }))]
+        #[test]
+        fn behaves_like_a_map_however_keys_collide(steps in proptest::collection::vec(step(), 1..60)) {
+            let mut model = Model::new();
+            for step in steps {
+                model.run(step);
+                check_invariants(&model.table, &model.hasher);
+                check_contents(&model.table, &model.hasher, &model.keys, &model.values);
+            }
+        }
+    }
+
+    #[test]
+    fn it_grows_by_a_fifth_and_shrinks_when_little_is_left() {
+        let hasher = KeyHasher::new(0);
+        let mut table = Table::default();
+        for number in 0..5_000u32 {
+            let key = number.to_le_bytes();
+            table.insert(hasher.hash(&key), entry(&key, 0), &hasher);
+            let needed = table.len().div_ceil(LOAD_MAX);
+            assert!(table.buckets() >= needed && table.buckets() <= needed + needed / 4 + 1);
+        }
+        check_invariants(&table, &hasher);
+        let full = table.allocated_bytes();
+        for number in 0..4_990u32 {
+            let key = number.to_le_bytes();
+            let position = table.find(hasher.hash(&key), &key).unwrap();
+            table.remove(position, &hasher);
+        }
+        check_invariants(&table, &hasher);
+        assert!(table.allocated_bytes() * 100 < full);
+    }
 }

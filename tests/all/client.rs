@@ -72,6 +72,11 @@ impl Client {
         self.patience = patience;
     }
 
+    /// Where this end of the connection is.
+    pub fn local_address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
     /// Sends a request and reads its reply.
     pub fn call<A: AsRef<[u8]>>(&mut self, request: &[A]) -> io::Result<Value> {
         self.send(request)?;

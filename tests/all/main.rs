@@ -1,6 +1,7 @@
 //! The integration tests: Forebay from outside, over its sockets.
 
 mod client;
+mod connections;
 mod deadline;
 mod raw_protocol;
 mod server;

@@ -1,0 +1,131 @@
+//! COMMAND INFO: arity, flags, keys and categories of commands.
+
+use crate::commands::call::SessionCall;
+use crate::commands::index::{self, Entry};
+use crate::commands::spec::{Access, Command, Keys, Mode, Result, SHOWN_FLAGS, Uses};
+use crate::resp::Reply;
+
+/// Replies with a description per name, null for those that name nothing; without names with all.
+pub(super) fn info(call: &mut SessionCall<'_>) -> Result {
+    if call.args.is_empty() {
+        write_all(&mut call.reply);
+        return Ok(());
+    }
+    call.reply.array(call.args.len());
+    for name in call.args {
+        match index::find_full_name(name) {
+            Some(entry) => write(&mut call.reply, entry),
+            None => call.reply.null(),
+        }
+    }
+    Ok(())
+}
+
+/// Describes every command; subcommands stand within their containers.
+pub(super) fn write_all(reply: &mut Reply<'_>) {
+    reply.array(index::top_level().count());
+    for entry in index::top_level() {
+        write(reply, entry);
+    }
+}
+
+fn write(reply: &mut Reply<'_>, entry: &Entry) {
+    let command = entry.command;
+    reply.array(10);
+    reply.bulk(entry.full_name.as_bytes());
+    reply.integer(command.arity.into());
+    let flags = SHOWN_FLAGS
+        .iter()
+        .filter(|(flag, _)| command.flags.contains(*flag));
+    write_set(reply, flags.map(|(_, name)| *name));
+    for number in key_range(command) {
+        reply.integer(number);
+    }
+    let categories: Vec<String> = entry
+        .categories()
+        .names()
+        .map(|name| format!("@{name}"))
+        .collect();
+    write_set(reply, categories.iter().map(String::as_str));
+    reply.set(command.tips.len());
+    for tip in command.tips {
+        reply.bulk(tip.as_bytes());
+    }
+    reply.set(command.keys.len());
+    for keys in command.keys {
+        write_keys(reply, keys);
+    }
+    reply.set(command.subcommands.len());
+    for subcommand in entry.subcommands() {
+        write(reply, subcommand);
+    }
+}
+
+/// The first key, the last and the step between keys, which is how clients of before Redis 7 find them. The key
+/// specifications of a row follow one another, so that one range covers them all.
+fn key_range(command: &Command) -> [i64; 3] {
+    match command.keys {
+        [] => [0, 0, 0],
+        [first, .., last] | [first @ last] => [first.first as i64, last.last.into(), last.step as i64],
+    }
+}
+
+fn write_keys(reply: &mut Reply<'_>, keys: &Keys) {
+    reply.map(3);
+    reply.bulk(b"flags");
+    write_set(reply, key_flags(keys.access));
+    reply.bulk(b"begin_search");
+    write_search(reply, "index", &[("index", keys.first as i64)]);
+    reply.bulk(b"find_keys");
+    let last = if keys.last < 0 {
+        keys.last.into()
+    } else {
+        i64::from(keys.last) - keys.first as i64
+    };
+    write_search(
+        reply,
+        "range",
+        &[("lastkey", last), ("keystep", keys.step as i64), ("limit", 0)],
+    );
+}
+
+fn write_search(reply: &mut Reply<'_>, kind: &str, spec: &[(&str, i64)]) {
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(kind.as_bytes());
+    reply.bulk(b"spec");
+    reply.map(spec.len());
+    for (name, number) in spec {
+        reply.bulk(name.as_bytes());
+        reply.integer(*number);
+    }
+}
+
+/// What Redis calls an access to a key.
+pub(super) fn key_flags(access: Access) -> impl Iterator<Item = &'static str> + Clone {
+    let mode = match access.mode {
+        Mode::Read => "RO",
+        Mode::Update => "RW",
+        Mode::Overwrite => "OW",
+        Mode::Remove => "RM",
+    };
+    let uses = [
+        (Uses::ACCESS, "access"),
+        (Uses::UPDATE, "update"),
+        (Uses::INSERT, "insert"),
+        (Uses::DELETE, "delete"),
+        (Uses::VARIABLE, "variable_flags"),
+    ];
+    let uses = uses
+        .into_iter()
+        .filter(move |(bit, _)| access.uses.contains(*bit));
+    std::iter::once(mode).chain(uses.map(|(_, name)| name))
+}
+
+/// A set of statuses.
+pub(super) fn write_set<'n>(reply: &mut Reply<'_>, names: impl Iterator<Item = &'n str> + Clone) {
+    reply.set(names.clone().count());
+    for name in names {
+        reply.simple(name);
+    }
+}
