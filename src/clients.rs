@@ -243,7 +243,10 @@ impl Client {
 
     /// Bytes of requests in the buffer, and free beside them.
     pub fn query(&self) -> (usize, usize) {
-        (self.query_bytes.load(Relaxed), self.query_free_bytes.load(Relaxed))
+        (
+            self.query_bytes.load(Relaxed),
+            self.query_free_bytes.load(Relaxed),
+        )
     }
 
     /// Bytes of replies that are not sent yet.
@@ -288,14 +291,21 @@ impl Client {
 
     /// What the client is counted as.
     pub fn class(&self) -> Class {
-        if self.is_monitoring() { Class::Pubsub } else { Class::Normal }
+        if self.is_monitoring() {
+            Class::Pubsub
+        } else {
+            Class::Normal
+        }
     }
 
     /// Marks the client as blocked until the result is dropped: its command waits for an event that may never come.
     pub fn block<'a>(&'a self, clients: &'a Clients) -> Blocked<'a> {
         self.blocked.store(true, Relaxed);
         clients.blocked.fetch_add(1, Relaxed);
-        Blocked { client: self, clients }
+        Blocked {
+            client: self,
+            clients,
+        }
     }
 
     /// Whether [`Client::block`] is in force.
@@ -428,7 +438,8 @@ impl Mailbox {
     pub fn take_pushes(&self) -> VecDeque<Arc<[u8]>> {
         self.state.fetch_and(!PUSHES, AcqRel);
         let pushes = std::mem::take(&mut *self.pushes.lock());
-        self.pending_bytes.fetch_sub(pushes.iter().map(|bytes| bytes.len()).sum(), Relaxed);
+        self.pending_bytes
+            .fetch_sub(pushes.iter().map(|bytes| bytes.len()).sum(), Relaxed);
         pushes
     }
 }
@@ -527,13 +538,20 @@ impl Clients {
     /// Clients disconnected because of too large requests, and because of too slow reading, since the start or the
     /// last reset.
     pub fn limit_disconnections(&self) -> (u64, u64) {
-        (self.query_limit_disconnections.load(Relaxed), self.output_limit_disconnections.load(Relaxed))
+        (
+            self.query_limit_disconnections.load(Relaxed),
+            self.output_limit_disconnections.load(Relaxed),
+        )
     }
 
     /// Sets the counters to zero.
     pub fn reset_counters(&self) {
-        let counters =
-            [&self.accepted, &self.rejected, &self.query_limit_disconnections, &self.output_limit_disconnections];
+        let counters = [
+            &self.accepted,
+            &self.rejected,
+            &self.query_limit_disconnections,
+            &self.output_limit_disconnections,
+        ];
         for counter in counters {
             counter.store(0, Relaxed);
         }

@@ -100,6 +100,9 @@ pub const LINGER_MS_MAX: u64 = 2_000;
 /// forgets those whose time is over, then all. They are not charged to `maxmemory`: 16 MB in all.
 pub const ABSENT_KEYS_REMEMBERED_MAX: usize = 128;
 
+/// How long a command may still wait for upstream when its client sends no more, or the server shuts down.
+pub const LEAVING_WAIT_MS_MAX: u64 = 5_000;
+
 /// Bytes read at once while a connection's command waits: what comes then is mostly nothing.
 pub const READ_AHEAD_CHUNK_BYTES: usize = 4 * 1024;
 
@@ -118,3 +121,34 @@ pub const HTTP_CONNECTIONS_MAX: usize = 64;
 
 /// After so long a connection to the HTTP port is closed, so that silent ones don't keep others out for ever.
 pub const HTTP_CONNECTION_SECONDS_MAX: u64 = 60;
+
+/// Fills, forwarded requests and barriers that are not settled, of all clients together; more are refused. At a
+/// round trip of a millisecond this is 16 million a second.
+pub const LINK_ORDERS_MAX: usize = 16 * 1024;
+
+/// Bytes of their requests: values that are written and not yet answered.
+pub const LINK_PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Replies that the link waits for; a fill of many keys is one order and waits for many.
+pub const LINK_AWAITED_MAX: usize = 64 * 1024;
+
+/// Bytes that wait to be sent, beyond which the link takes no more orders on: upstream does not read.
+pub const LINK_UNSENT_PAUSE_BYTES: usize = 1024 * 1024;
+
+/// The link is cut when its oldest request is unanswered for this many timeouts: upstream is slow, not gone, as long
+/// as it answers within them.
+pub const LINK_OVERDUE_TIMEOUTS: u64 = 4;
+
+/// A link that was lost before it was this old is no reason to connect again without a pause: an upstream that
+/// flaps is asked a few times a second, not a hundred times.
+pub const LINK_STABLE_MS: u64 = 1_000;
+
+/// An idle link is probed after this time, since a feed that is silent may also be dead.
+pub const FEED_PROBE_MS: u64 = 1_000;
+
+/// Times that a key is fetched for one request when somebody writes it all the time; then the request is forwarded.
+pub const FILL_ROUNDS_MAX: usize = 3;
+
+/// Connections to upstream of sessions that use commands which only upstream knows. Upstream takes 10,000 clients
+/// by default, and other Forebays may share it.
+pub const SESSION_LINKS_MAX: usize = 4096;

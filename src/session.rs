@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::clients::Client;
 use crate::config::Config;
 use crate::resp::reply::Protocol;
+use crate::tiers::SessionLink;
 
 /// Whether a client's requests are answered (CLIENT REPLY).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +37,8 @@ pub struct Session {
     pub no_touch: bool,
     /// Whether the connection closes after the replies that are written so far.
     pub closing: bool,
+    /// The session's own connection to upstream, once it has used a command that only upstream knows.
+    pub upstream: Option<Box<SessionLink>>,
 }
 
 impl Session {
@@ -49,6 +52,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             no_touch: false,
             closing: false,
+            upstream: None,
         }
     }
 
@@ -82,6 +86,7 @@ impl Session {
         self.authenticated = authenticated;
         self.reply_mode = ReplyMode::On;
         self.no_touch = false;
+        self.upstream = None;
         self.client.reset();
     }
 }

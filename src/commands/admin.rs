@@ -83,13 +83,13 @@ impl Shutdown {
         let words = args.len();
         let mut asked = Self::default();
         while !args.is_empty() {
-            if args.take_word("NOSAVE") && asked.save != Some(true) {
+            if asked.save != Some(true) && args.take_word("NOSAVE") {
                 asked.save = Some(false);
-            } else if args.take_word("SAVE") && asked.save != Some(false) {
+            } else if asked.save != Some(false) && args.take_word("SAVE") {
                 asked.save = Some(true);
             } else if args.take_word("FORCE") {
                 asked.force = true;
-            } else if args.take_word("ABORT") && words == 1 {
+            } else if words == 1 && args.take_word("ABORT") {
                 asked.abort = true;
             } else if !args.take_word("NOW") {
                 return Err(Error::Syntax);
@@ -103,11 +103,11 @@ impl Shutdown {
 fn shutdown(call: &mut SessionCall<'_>) -> Result {
     let asked = Shutdown::parse(&mut call.args)?;
     if asked.abort {
-        return Err(Error::plain("No shutdown in progress."));
+        return Err(Error::NO_SHUTDOWN);
     }
     if asked.save == Some(true) && !asked.force {
         tracing::warn!("SHUTDOWN SAVE was refused: snapshots are not built yet");
-        return Err(Error::plain("Errors trying to SHUTDOWN. Check logs."));
+        return Err(Error::SHUTDOWN_REFUSED);
     }
     call.services.shutdown.notify_one();
     call.session.closing = true;

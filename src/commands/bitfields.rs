@@ -16,7 +16,8 @@ use crate::values::text::{INTEGER_BYTES_MAX, Text};
 pub const COMMANDS: &[Command] = &[
     Command::new("BITFIELD", -2, "key operation=[GET encoding offset | write=<[OVERFLOW <WRAP | SAT | FAIL>] write_operation=<SET encoding offset value:integer | INCRBY encoding offset increment>> ...]",
                  &[key_at(1, UPDATE_VARIABLE)], WRITE.or(GROWS), "3.2.0", "O(1) an operation", Handler::Key(bitfield),
-                 "Reads and writes integers of chosen width anywhere in a string."),
+                 "Reads and writes integers of chosen width anywhere in a string.")
+        .accessing(access_of_bitfield),
     Command::new("BITFIELD_RO", -2, "key [GET encoding offset [GET encoding offset ...]]", &[key_at(1, READ)], READONLY.or(FAST), "6.0.0", "O(1) an operation", Handler::Key(bitfield_ro),
                  "Reads integers of chosen width anywhere in a string."),
 ];
@@ -28,6 +29,13 @@ fn bitfield(call: &mut KeyCall<'_>) -> Result {
         Some(len_needed) => run_all(call, &steps, len_needed),
     }
     Ok(())
+}
+
+/// Reads unless an operation writes.
+fn access_of_bitfield(args: Args<'_>) -> Access {
+    let mut words = args.skip(1);
+    let writes = |word: &[u8]| word.eq_ignore_ascii_case(b"SET") || word.eq_ignore_ascii_case(b"INCRBY");
+    if words.any(writes) { UPDATE } else { READ }
 }
 
 fn bitfield_ro(call: &mut KeyCall<'_>) -> Result {

@@ -63,22 +63,14 @@ pub fn bit_offset(number: &[u8], unit_bits: u32, services: &Services) -> Result<
 }
 
 fn bitcount(call: &mut KeyCall<'_>) -> Result {
-    let mut scratch = [0; INTEGER_BYTES_MAX];
-    // Redis reads the range only if there is a key.
-    let Some(text) = call.key.read() else {
-        call.reply.integer(0);
-        return Ok(());
-    };
-    let bytes = text.as_bytes(&mut scratch);
-    let count = match call.args.len() {
-        0 => bits::count(bytes),
-        2 | 3 => {
-            let (start, end) = (call.args.integer()?, call.args.integer()?);
-            let unit = Unit::parse(call.args.next())?;
-            bits::count_range(bytes, unit.bits(bytes.len(), start, end))
-        }
+    let span = match call.args.len() {
+        0 => Span::WHOLE,
+        2 | 3 => Span::parse_both_ends(&mut call.args)?,
         _ => return Err(Error::Syntax),
     };
+    let mut scratch = [0; INTEGER_BYTES_MAX];
+    let bytes = call.key.read().unwrap_or(Text::Bytes(b"")).as_bytes(&mut scratch);
+    let count = bits::count_range(bytes, span.bits(bytes.len()));
     call.reply.integer(count as i64);
     Ok(())
 }
@@ -89,43 +81,85 @@ fn bitpos(call: &mut KeyCall<'_>) -> Result {
         1 => true,
         _ => return Err(Error::BIT_SOUGHT),
     };
-    let mut scratch = [0; INTEGER_BYTES_MAX];
-    let Some(text) = call.key.read() else {
-        call.reply.integer(if bit { -1 } else { 0 });
-        return Ok(());
-    };
-    let bytes = text.as_bytes(&mut scratch);
     let is_open = call.args.len() < 2;
-    let range = searched_bits(&mut call.args, bytes.len())?;
-    // Behind a string whose end was not named there are zeros.
-    let zero_behind = (!bit && is_open && !range.is_empty()).then_some(range.end);
-    let found = bits::position(bytes, bit, range).or(zero_behind);
+    let span = Span::parse_optional_ends(&mut call.args)?;
+    let mut scratch = [0; INTEGER_BYTES_MAX];
+    let found = match call.key.read() {
+        // A key that is missing has zeros from its start on; an empty string has no bits.
+        None => (!bit).then_some(0),
+        Some(text) => {
+            let bytes = text.as_bytes(&mut scratch);
+            let range = span.ordered_within(bytes.len()).bits(bytes.len());
+            // Behind a string whose end was not named there are zeros.
+            let zero_behind = (!bit && is_open && !range.is_empty()).then_some(range.end);
+            bits::position(bytes, bit, range).or(zero_behind)
+        }
+    };
     call.reply.integer(found.map_or(-1, |at| at as i64));
     Ok(())
 }
 
-/// Reads BITPOS's `[start [end [unit]]]` for a string of `len` bytes.
-fn searched_bits(args: &mut Args<'_>, len: usize) -> Result<Range<usize>> {
-    if args.len() > 3 {
-        return Err(Error::Syntax);
-    }
-    if args.is_empty() {
-        return Ok(0..len * 8);
-    }
-    let start = args.integer()?;
-    let end = args.next();
-    let unit = Unit::parse(args.next())?;
-    let end = end.map_or(Some(-1), parse_i64).ok_or(Error::NotAnInteger)?;
-    // Unlike elsewhere, two ends in front of the string mean its first element in whatever order they are.
-    let first = -(unit.elements(len) as i64);
-    Ok(unit.bits(len, start.max(first), end.max(first)))
+/// A part of a string as it was asked for: both ends are included, negative ones count from the string's end.
+struct Span {
+    start: i64,
+    end: i64,
+    unit: Unit,
 }
 
-/// What the ends of a range count.
-#[derive(Clone, Copy)]
+/// What the ends of a span count.
 enum Unit {
     Byte,
     Bit,
+}
+
+impl Span {
+    const WHOLE: Self = Self {
+        start: 0,
+        end: -1,
+        unit: Unit::Byte,
+    };
+
+    /// Reads `start end [unit]`.
+    fn parse_both_ends(args: &mut Args<'_>) -> Result<Self> {
+        let (start, end) = (args.integer()?, args.integer()?);
+        let unit = Unit::parse(args.next())?;
+        Ok(Self { start, end, unit })
+    }
+
+    /// Reads `[start [end [unit]]]`. As in Redis, a wrong unit is noticed before a wrong end.
+    fn parse_optional_ends(args: &mut Args<'_>) -> Result<Self> {
+        if args.len() > 3 {
+            return Err(Error::Syntax);
+        }
+        if args.is_empty() {
+            return Ok(Self::WHOLE);
+        }
+        let start = args.integer()?;
+        let end = args.next();
+        let unit = Unit::parse(args.next())?;
+        let end = end.map_or(Some(-1), parse_i64).ok_or(Error::NotAnInteger)?;
+        Ok(Self { start, end, unit })
+    }
+
+    /// The bits that are meant in a string of `len` bytes.
+    fn bits(&self, len: usize) -> Range<usize> {
+        let range = clamp_range(self.unit.count(len), self.start, self.end);
+        match self.unit {
+            Unit::Byte => range.start * 8..range.end * 8,
+            Unit::Bit => range,
+        }
+    }
+
+    /// The same span for BITPOS, for which two ends in front of the string mean its first element, in whatever
+    /// order they are.
+    fn ordered_within(self, len: usize) -> Self {
+        let first = -(self.unit.count(len) as i64);
+        Self {
+            start: self.start.max(first),
+            end: self.end.max(first),
+            unit: self.unit,
+        }
+    }
 }
 
 impl Unit {
@@ -139,19 +173,10 @@ impl Unit {
     }
 
     /// How many of these a string of `len` bytes has.
-    fn elements(self, len: usize) -> usize {
+    fn count(&self, len: usize) -> usize {
         match self {
             Self::Byte => len,
             Self::Bit => len * 8,
-        }
-    }
-
-    /// The bits that `start` and `end`, both included, mean in a string of `len` bytes.
-    fn bits(self, len: usize, start: i64, end: i64) -> Range<usize> {
-        let range = clamp_range(self.elements(len), start, end);
-        match self {
-            Self::Byte => range.start * 8..range.end * 8,
-            Self::Bit => range,
         }
     }
 }

@@ -49,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
 
 const KILL_ARGUMENTS: &str = "filter=<ip:port:string | new-format=<[ID client-id] | \
     [TYPE normal_master_slave_pubsub=<NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | \
-    [ADDR ip:port:string] | [LADDR ip:port:string] | [SKIPME yes/no] | [MAXAGE maxage] ...>>";
+    [ADDR ip:port:string] | [LADDR ip:port:string] | [SKIPME yes/no] | [MAXAGE maxage:integer] ...>>";
 
 /// A row without keys whose handler works on the session.
 #[expect(clippy::too_many_arguments, reason = "a row of the table is read as one line")]
@@ -63,7 +63,17 @@ const fn row(
     handler: fn(&mut SessionCall<'_>) -> Result,
     summary: &'static str,
 ) -> Command {
-    Command::new(name, arity, arguments, &[], flags, since, complexity, Handler::Session(handler), summary)
+    Command::new(
+        name,
+        arity,
+        arguments,
+        &[],
+        flags,
+        since,
+        complexity,
+        Handler::Session(handler),
+        summary,
+    )
 }
 
 fn id(call: &mut SessionCall<'_>) -> Result {
@@ -97,7 +107,9 @@ fn one_word<'a>(what: &str, text: &'a [u8]) -> Result<&'a [u8]> {
     if text.iter().all(u8::is_ascii_graphic) {
         return Ok(text);
     }
-    Err(Error::plain(format!("{what} cannot contain spaces, newlines or special characters.")))
+    Err(Error::plain(format!(
+        "{what} cannot contain spaces, newlines or special characters."
+    )))
 }
 
 fn setinfo(call: &mut SessionCall<'_>) -> Result {
@@ -125,7 +137,10 @@ fn list(call: &mut SessionCall<'_>) -> Result {
     let clients = match Selection::parse(call.args)? {
         Selection::All => call.services.clients.list(),
         Selection::None => Vec::new(),
-        Selection::Ids(ids) => ids.iter().filter_map(|&id| call.services.clients.get(id)).collect(),
+        Selection::Ids(ids) => ids
+            .iter()
+            .filter_map(|&id| call.services.clients.get(id))
+            .collect(),
     };
     let lines = describe(clients.iter().map(|client| &**client), call.visit.now_ms);
     call.reply.verbatim("txt", &lines);
@@ -145,11 +160,18 @@ impl Selection {
             return Ok(Self::All);
         }
         if args.len() == 2 && args.take_word("TYPE") {
-            return Ok(if is_our_type(args.bytes()?)? { Self::All } else { Self::None });
+            return Ok(if is_our_type(args.bytes()?)? {
+                Self::All
+            } else {
+                Self::None
+            });
         }
         if args.len() >= 2 && args.take_word("ID") {
             let ids = args.map(|id| parse_i64(id).ok_or_else(|| Error::plain("Invalid client ID")));
-            return ids.map(|id| id.map(|id| id as u64)).collect::<Result<_>>().map(Self::Ids);
+            return ids
+                .map(|id| id.map(|id| id as u64))
+                .collect::<Result<_>>()
+                .map(Self::Ids);
         }
         Err(Error::Syntax)
     }
@@ -159,7 +181,9 @@ impl Selection {
 /// Redis counts MONITOR among the normal ones.
 fn is_our_type(name: &[u8]) -> Result<bool> {
     let types = ["normal", "master", "replica", "slave", "pubsub"];
-    let known = types.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name));
+    let known = types
+        .iter()
+        .position(|known| known.as_bytes().eq_ignore_ascii_case(name));
     known.map(|position| position == 0).ok_or_else(|| {
         let name = String::from_utf8_lossy(name);
         Error::plain(format!("Unknown client type '{name}'"))
@@ -179,14 +203,18 @@ fn describe<'a>(clients: impl IntoIterator<Item = &'a Client>, now_ms: u64) -> V
 fn describe_one(client: &Client, now_ms: u64, line: &mut Vec<u8>) {
     let mut head = String::new();
     let seconds_since = |at_ms| now_ms.saturating_sub(at_ms) / 1000;
-    let Client { id, peer, local, fd, .. } = client;
+    let Client {
+        id, peer, local, fd, ..
+    } = client;
     write!(head, "id={id} addr={peer} laddr={local} fd={fd} name=").expect(INFALLIBLE);
     line.extend_from_slice(head.as_bytes());
     line.extend_from_slice(&client.name());
 
     let (query_bytes, query_free_bytes) = client.query();
     let output_bytes = client.output_bytes();
-    let command = client.command().map_or("NULL", |row| &index::all()[row].full_name);
+    let command = client
+        .command()
+        .map_or("NULL", |row| &index::all()[row].full_name);
     let mut rest = String::new();
     write!(
         rest,
@@ -219,14 +247,22 @@ fn flags(client: &Client) -> String {
         ('e', client.no_evict()),
         ('T', client.no_touch()),
     ];
-    let flags: String = shown.into_iter().filter(|(_, is_set)| *is_set).map(|(letter, _)| letter).collect();
+    let flags: String = shown
+        .into_iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(letter, _)| letter)
+        .collect();
     if flags.is_empty() { "N".to_owned() } else { flags }
 }
 
 fn kill(call: &mut SessionCall<'_>) -> Result {
     let is_old_form = call.args.len() == 1;
     let filter = if is_old_form {
-        Filter { address: Some(call.args.bytes()?), spares_caller: false, ..Filter::default() }
+        Filter {
+            address: Some(call.args.bytes()?),
+            spares_caller: false,
+            ..Filter::default()
+        }
     } else {
         Filter::parse(call.args)?
     };
@@ -243,7 +279,11 @@ fn kill(call: &mut SessionCall<'_>) -> Result {
 fn kill_all(call: &mut SessionCall<'_>, filter: &Filter<'_>) -> i64 {
     let clients = &call.services.clients;
     let mut killed = 0;
-    for client in clients.list().iter().filter(|client| filter.fits(client, call.visit.now_ms)) {
+    for client in clients
+        .list()
+        .iter()
+        .filter(|client| filter.fits(client, call.visit.now_ms))
+    {
         if client.id != call.session.client.id {
             clients.disconnect(client.id);
             client.mailbox().close(Closing::AtOnce);
@@ -270,7 +310,14 @@ struct Filter<'r> {
 
 impl Default for Filter<'_> {
     fn default() -> Self {
-        Self { id: None, is_our_type: true, address: None, local_address: None, age_min_s: None, spares_caller: true }
+        Self {
+            id: None,
+            is_our_type: true,
+            address: None,
+            local_address: None,
+            age_min_s: None,
+            spares_caller: true,
+        }
     }
 }
 
@@ -299,14 +346,20 @@ impl<'r> Filter<'r> {
         let age_s = now_ms.saturating_sub(client.connected_at_ms) / 1000;
         self.id.is_none_or(|id| client.id == id)
             && self.is_our_type
-            && self.address.is_none_or(|address| client.peer.as_bytes() == address)
-            && self.local_address.is_none_or(|address| client.local.as_bytes() == address)
+            && self
+                .address
+                .is_none_or(|address| client.peer.as_bytes() == address)
+            && self
+                .local_address
+                .is_none_or(|address| client.local.as_bytes() == address)
             && self.age_min_s.is_none_or(|age_min_s| age_s >= age_min_s)
     }
 }
 
 fn positive(value: &[u8], what: &str) -> Result<u64> {
-    let number = parse_i64(value).and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0);
+    let number = parse_i64(value)
+        .and_then(|number| u64::try_from(number).ok())
+        .filter(|number| *number > 0);
     number.ok_or_else(|| Error::plain(format!("{what} should be greater than 0")))
 }
 
@@ -330,7 +383,11 @@ fn on_or_off(value: &[u8]) -> Result<bool> {
 /// Whether `value` is `truth`, in any case. Fails unless it is one of both words.
 fn one_of(value: &[u8], truth: &str, falsehood: &str) -> Result<bool> {
     let is_truth = value.eq_ignore_ascii_case(truth.as_bytes());
-    if is_truth || value.eq_ignore_ascii_case(falsehood.as_bytes()) { Ok(is_truth) } else { Err(Error::Syntax) }
+    if is_truth || value.eq_ignore_ascii_case(falsehood.as_bytes()) {
+        Ok(is_truth)
+    } else {
+        Err(Error::Syntax)
+    }
 }
 
 fn no_evict(call: &mut SessionCall<'_>) -> Result {
@@ -368,9 +425,14 @@ fn pause(call: &mut SessionCall<'_>) -> Result {
         return Err(Error::plain("CLIENT PAUSE mode must be WRITE or ALL"));
     }
     no_more_words(call)?;
-    let timeout = parse_i64(timeout).ok_or_else(|| Error::plain("timeout is not an integer or out of range"))?;
+    let timeout =
+        parse_i64(timeout).ok_or_else(|| Error::plain("timeout is not an integer or out of range"))?;
     let timeout_ms = u64::try_from(timeout).map_err(|_| Error::plain("timeout is negative"))?;
-    call.services.pause.begin(call.visit.now_ms.saturating_add(timeout_ms), writes_only, call.visit.now_ms);
+    call.services.pause.begin(
+        call.visit.now_ms.saturating_add(timeout_ms),
+        writes_only,
+        call.visit.now_ms,
+    );
     call.reply.ok();
     Ok(())
 }
@@ -392,14 +454,17 @@ fn unblock(call: &mut SessionCall<'_>) -> Result {
     no_more_words(call)?;
     let id = parse_i64(id).ok_or(Error::NotAnInteger)?;
     let target = call.services.clients.get(id as u64);
-    call.reply.integer(i64::from(target.is_some_and(|client| client.release(how))));
+    call.reply
+        .integer(i64::from(target.is_some_and(|client| client.release(how))));
     Ok(())
 }
 
 /// Fails with the text for a known subcommand in a form that is unknown.
 fn no_more_words(call: &SessionCall<'_>) -> Result {
     let subcommand = call.args.request().arg(1);
-    call.args.end().map_err(|_| Error::wrong_form(subcommand, "CLIENT"))
+    call.args
+        .end()
+        .map_err(|_| Error::wrong_form(subcommand, "CLIENT"))
 }
 
 fn help(call: &mut SessionCall<'_>) -> Result {

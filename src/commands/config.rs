@@ -89,7 +89,7 @@ fn pairs(args: Args<'_>) -> Result<Vec<(&str, &str)>> {
 }
 
 fn text(word: &[u8]) -> Result<&str> {
-    std::str::from_utf8(word).map_err(|_| Error::plain("CONFIG SET failed - settings are UTF-8 text"))
+    std::str::from_utf8(word).map_err(|_| Error::SETTING_NOT_TEXT)
 }
 
 fn resetstat(call: &mut SessionCall<'_>) -> Result {
@@ -113,7 +113,7 @@ fn rewrite_file(mut call: SessionCall<'_>) -> Waiting<'_> {
 /// Writes on a thread of its own: files may be slow, and the worker has other connections.
 async fn write_settings(services: &Services) -> Result {
     let Some(path) = services.config_file.clone() else {
-        return Err(Error::plain("The server is running without a config file"));
+        return Err(Error::NO_CONFIG_FILE);
     };
     let config = services.config.load_full();
     let written = tokio::task::spawn_blocking(move || rewrite::rewrite(&path, &config)).await;
@@ -121,5 +121,5 @@ async fn write_settings(services: &Services) -> Result {
         .map_err(std::io::Error::other)
         .flatten()
         .inspect_err(|error| tracing::warn!(%error, "CONFIG REWRITE failed"))
-        .map_err(|error| Error::plain(format!("Rewriting config file: {error}")))
+        .map_err(|error| Error::not_rewritten(&error))
 }

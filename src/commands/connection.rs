@@ -12,7 +12,8 @@ use crate::services::Services;
 use crate::session::Session;
 
 /// Flags of what a client may send before it has logged in.
-const AT_THE_DOOR: Flags = Flags(NOSCRIPT.0 | LOADING.0 | STALE.0 | FAST.0 | NO_AUTH.0 | ALLOW_BUSY.0 | PASSES_PAUSE.0);
+const AT_THE_DOOR: Flags =
+    Flags(NOSCRIPT.0 | LOADING.0 | STALE.0 | FAST.0 | NO_AUTH.0 | ALLOW_BUSY.0 | PASSES_PAUSE.0);
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
@@ -57,7 +58,8 @@ fn select(call: &mut SessionCall<'_>) -> Result {
     }
     let databases = call.services.config.load().general.databases;
     let db = usize::try_from(index).ok().filter(|db| *db < databases);
-    call.session.select(db.ok_or_else(|| Error::plain("DB index is out of range"))?);
+    call.session
+        .select(db.ok_or_else(|| Error::plain("DB index is out of range"))?);
     call.reply.ok();
     Ok(())
 }
@@ -70,7 +72,8 @@ fn quit(call: &mut SessionCall<'_>) -> Result {
 
 fn reset(call: &mut SessionCall<'_>) -> Result {
     call.services.monitors.remove(call.session.client.id);
-    call.session.reset(call.services.config.load().network.requirepass.is_none());
+    call.session
+        .reset(call.services.config.load().network.requirepass.is_none());
     call.reply.simple("RESET");
     Ok(())
 }
@@ -79,7 +82,9 @@ fn auth(call: &mut SessionCall<'_>) -> Result {
     let first = call.args.bytes()?;
     let (user, password) = match call.args.next() {
         Some(password) => (first, password),
-        None if call.services.config.load().network.requirepass.is_none() => return Err(Error::NoPasswordSet),
+        None if call.services.config.load().network.requirepass.is_none() => {
+            return Err(Error::NoPasswordSet);
+        }
         None => (DEFAULT_USER, first),
     };
     call.args.end()?;
@@ -131,7 +136,8 @@ fn hello(call: &mut SessionCall<'_>) -> Result {
 }
 
 fn is_password_of_hello(request: Request<'_>, position: usize) -> bool {
-    let follows_auth = |behind: usize| position > behind && request.arg(position - behind).eq_ignore_ascii_case(b"AUTH");
+    let follows_auth =
+        |behind: usize| position > behind && request.arg(position - behind).eq_ignore_ascii_case(b"AUTH");
     position > 2 && (follows_auth(1) || follows_auth(2))
 }
 

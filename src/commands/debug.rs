@@ -12,8 +12,8 @@ use crate::values::text::Text;
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    Command::new("DEBUG", -2, "", &[], ADMIN.or(NOSCRIPT).or(LOADING).or(STALE), "1.0.0", "Depends on subcommand.",
-                 Handler::Waiting(debug), "Groups commands for testing the server itself."),
+    Command::new("DEBUG", -2, "", &[], ADMIN.or(NOSCRIPT).or(LOADING).or(STALE).or(INTERNAL), "1.0.0",
+                 "Depends on subcommand.", Handler::Waiting(debug), "Groups commands for testing the server itself."),
 ];
 
 /// A subcommand. Not a row of the command table: Redis does not show them there either.
@@ -84,10 +84,7 @@ fn debug(mut call: SessionCall<'_>) -> Waiting<'_> {
             action.name.as_bytes().eq_ignore_ascii_case(name) && accepted.contains(&call.args.len())
         };
         let Some(action) = ACTIONS.iter().find(takes) else {
-            let name = String::from_utf8_lossy(name);
-            return Err(Error::plain(format!(
-                "unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."
-            )));
+            return Err(Error::wrong_form(name, "DEBUG"));
         };
         match action.run {
             Run::Now(run) => run(&mut call),
@@ -102,13 +99,7 @@ fn gate(call: &SessionCall<'_>) -> Result {
         DebugAccess::Local => call.session.client.is_local,
         DebugAccess::Everybody => true,
     };
-    allowed.then_some(()).ok_or_else(|| {
-        Error::plain(
-            "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from \
-             a local connection, otherwise you need to set this option in the configuration file, and then restart \
-             the server.",
-        )
-    })
+    if allowed { Ok(()) } else { Err(Error::DEBUG_REFUSED) }
 }
 
 /// For what concerns parts that this server does not have, and has nothing to lose by.
@@ -234,7 +225,7 @@ impl Population {
 
 fn positive(call: &mut SessionCall<'_>) -> Result<usize> {
     let number = call.args.integer().ok().and_then(|number| usize::try_from(number).ok());
-    number.ok_or_else(|| Error::plain("value is out of range, must be positive"))
+    number.ok_or(Error::NOT_POSITIVE)
 }
 
 #[expect(clippy::approx_constant, reason = "Redis's test value, three digits of pi, is what its tests expect")]
@@ -261,12 +252,7 @@ fn protocol(call: &mut SessionCall<'_>) -> Result {
         "map" => map(reply),
         "attrib" => attributed(reply),
         "push" => return push(reply),
-        _ => {
-            return Err(Error::plain(
-                "Wrong protocol type name. Please use one of the following: \
-                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
-            ));
-        }
+        _ => return Err(Error::PROTOCOL_TYPE),
     }
     Ok(())
 }
@@ -297,7 +283,7 @@ fn attributed(reply: &mut Reply<'_>) {
 
 fn push(reply: &mut Reply<'_>) -> Result {
     if reply.protocol() == Protocol::Resp2 {
-        return Err(Error::plain("RESP2 is not supported by this command"));
+        return Err(Error::RESP3_ONLY);
     }
     reply.push(2);
     reply.bulk(b"server-cpu-usage");

@@ -125,6 +125,60 @@ impl Error {
     /// COMMAND GETKEYS of a request that the command would refuse for its length.
     pub const COMMAND_ARITY: Self = Self::Fixed("Invalid number of arguments specified for command");
 
+    /// CONFIG SET with bytes that are no text.
+    pub const SETTING_NOT_TEXT: Self = Self::Fixed("CONFIG SET failed - settings are UTF-8 text");
+    /// CONFIG REWRITE without a file.
+    pub const NO_CONFIG_FILE: Self = Self::Fixed("The server is running without a config file");
+    /// SLOWLOG GET with another count than a natural number or -1.
+    pub const SLOWLOG_COUNT: Self = Self::Fixed("count should be greater than or equal to -1");
+    /// WAIT for something that is no time.
+    pub const TIMEOUT_NOT_AN_INTEGER: Self = Self::Fixed("timeout is not an integer or out of range");
+    /// WAIT for a time that is over.
+    pub const TIMEOUT_NEGATIVE: Self = Self::Fixed("timeout is negative");
+    /// SHUTDOWN ABORT of nothing.
+    pub const NO_SHUTDOWN: Self = Self::Fixed("No shutdown in progress.");
+    /// SHUTDOWN that would lose what it was told to save.
+    pub const SHUTDOWN_REFUSED: Self = Self::Fixed("Errors trying to SHUTDOWN. Check logs.");
+    /// FUNCTION FLUSH with another word.
+    pub const FUNCTION_FLUSH_MODE: Self = Self::Fixed("FUNCTION FLUSH only supports SYNC|ASYNC option");
+    /// FUNCTION LIST LIBRARYNAME without a name.
+    pub const NO_LIBRARY_NAME: Self = Self::Fixed("library name argument was not given");
+    /// DEBUG where `enable-debug-command` does not allow it.
+    pub const DEBUG_REFUSED: Self = Self::Fixed(
+        "DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
+         local connection, otherwise you need to set this option in the configuration file, and then restart the \
+         server.",
+    );
+    /// DEBUG POPULATE with another count than a natural number.
+    pub const NOT_POSITIVE: Self = Self::Fixed("value is out of range, must be positive");
+    /// DEBUG PROTOCOL with a word that names no type.
+    pub const PROTOCOL_TYPE: Self = Self::Fixed(
+        "Wrong protocol type name. Please use one of the following: \
+         string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+    );
+    /// DEBUG PROTOCOL push in RESP2.
+    pub const RESP3_ONLY: Self = Self::Fixed("RESP2 is not supported by this command");
+
+    /// A command that waited was released by CLIENT UNBLOCK ERROR.
+    pub fn unblocked() -> Self {
+        Self::Verbatim("UNBLOCKED client unblocked via CLIENT UNBLOCK".into())
+    }
+
+    /// LATENCY GRAPH of an event without spikes.
+    pub fn no_samples(event: &str) -> Self {
+        Self::plain(format!("No samples available for event '{event}'"))
+    }
+
+    /// FUNCTION LIST with a word that it does not know.
+    pub fn unknown_argument(word: &str) -> Self {
+        Self::plain(format!("Unknown argument {word}"))
+    }
+
+    /// CONFIG REWRITE could not write.
+    pub fn not_rewritten(error: &std::io::Error) -> Self {
+        Self::plain(format!("Rewriting config file: {error}"))
+    }
+
     /// An error with the prefix `ERR`.
     pub fn plain(text: impl Into<Box<str>>) -> Self {
         Self::Plain(text.into())

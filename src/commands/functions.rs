@@ -8,7 +8,7 @@ use super::spec::*;
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
     Command::container("FUNCTION", "7.0.0", "Groups the commands about functions.", &[
-        Command::new("FLUSH", -2, "flush-type=[ASYNC | SYNC]", &[], WRITE.or(NOSCRIPT).or(KEYSPACE), "7.0.0", "O(1)",
+        Command::new("FLUSH", -2, "async=[ASYNC | SYNC]", &[], WRITE.or(NOSCRIPT).or(KEYSPACE), "7.0.0", "O(1)",
                      Handler::Session(flush), "Deletes all libraries of functions.")
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
         Command::new("LIST", -2, "[LIBRARYNAME library-name-pattern] [WITHCODE]", &[], NOSCRIPT.or(KEYSPACE), "7.0.0", "O(1)",
@@ -38,7 +38,7 @@ fn help(call: &mut SessionCall<'_>) -> Result {
 fn flush(call: &mut SessionCall<'_>) -> Result {
     let is_mode = call.args.is_empty() || call.args.take_word("ASYNC") || call.args.take_word("SYNC");
     if !is_mode || !call.args.is_empty() {
-        return Err(Error::plain("FUNCTION FLUSH only supports SYNC|ASYNC option"));
+        return Err(Error::FUNCTION_FLUSH_MODE);
     }
     call.reply.ok();
     Ok(())
@@ -47,9 +47,9 @@ fn flush(call: &mut SessionCall<'_>) -> Result {
 fn list(call: &mut SessionCall<'_>) -> Result {
     while !call.args.is_empty() {
         if call.args.take_word("LIBRARYNAME") {
-            call.args.bytes().map_err(|_| Error::plain("library name argument was not given"))?;
+            call.args.bytes().map_err(|_| Error::NO_LIBRARY_NAME)?;
         } else if !call.args.take_word("WITHCODE") {
-            return Err(Error::plain(format!("Unknown argument {}", call.args.text()?)));
+            return Err(Error::unknown_argument(&call.args.text()?));
         }
     }
     call.reply.array(0);

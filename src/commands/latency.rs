@@ -138,7 +138,7 @@ fn reset(call: &mut SessionCall<'_>) -> Result {
 fn graph(call: &mut SessionCall<'_>) -> Result {
     let (event, spikes) = spikes_of(call)?;
     let Some(spikes) = spikes else {
-        return Err(Error::plain(format!("No samples available for event '{event}'")));
+        return Err(Error::no_samples(&event));
     };
     let chart = chart(&event, &spikes, call.visit.now_ms / 1000);
     call.reply.verbatim("txt", chart.as_bytes());

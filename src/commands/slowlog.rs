@@ -44,13 +44,14 @@ fn help(call: &mut SessionCall<'_>) -> Result {
 fn get(call: &mut SessionCall<'_>) -> Result {
     /// Entries that are shown when no count is given.
     const SHOWN: i64 = 10;
-    let bad_count = || Error::plain("count should be greater than or equal to -1");
-    let count = if call.args.is_empty() { SHOWN } else { call.args.integer().map_err(|_| bad_count())? };
-    call.args.end()?;
+    if call.args.len() > 1 {
+        return Err(Error::wrong_form(call.args.request().arg(1), "SLOWLOG"));
+    }
+    let count = if call.args.is_empty() { SHOWN } else { call.args.integer().map_err(|_| Error::SLOWLOG_COUNT)? };
     let count = match count {
         -1 => None,
         0.. => Some(count as usize),
-        _ => return Err(bad_count()),
+        _ => return Err(Error::SLOWLOG_COUNT),
     };
     let requests = call.services.slowlog.newest(count);
     call.reply.array(requests.len());

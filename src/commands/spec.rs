@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use super::args::Args;
 use super::call::{KeyCall, KeysCall, SessionCall};
 use super::error::Error;
 use crate::resp::decode::Request;
@@ -42,6 +43,8 @@ pub struct Command {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// ACL categories beyond those that group, flags and keys imply.
     pub categories: Categories,
+    /// What the arguments behind the name make of a key's use, where that is [`Uses::VARIABLE`].
+    pub access_of: Option<fn(Args<'_>) -> Access>,
     /// Whether the word at a position of a request is a secret, which MONITOR and the slow log must not show.
     pub is_secret: fn(Request<'_>, usize) -> bool,
 }
@@ -361,6 +364,7 @@ impl Command {
             tips: &[],
             deprecated: None,
             categories: NO_CATEGORY,
+            access_of: None,
             is_secret: |_, _| false,
         }
     }
@@ -393,6 +397,12 @@ impl Command {
     #[must_use]
     pub const fn in_categories(self, categories: Categories) -> Self {
         Self { categories, ..self }
+    }
+
+    /// The row with a key whose use depends on the options; see [`Command::access_of`].
+    #[must_use]
+    pub const fn accessing(self, access_of: fn(Args<'_>) -> Access) -> Self {
+        Self { access_of: Some(access_of), ..self }
     }
 
     /// The row with secrets among its arguments; see [`Command::is_secret`].

@@ -33,7 +33,8 @@ pub const COMMANDS: &[Command] = &[
                  "Stores a string that expires after some milliseconds."),
     Command::new("SET", -3, "key value condition=[NX | XX] [GET] expiration=[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
                  &[key_at(1, UPDATE_VARIABLE)], WRITE.or(GROWS), "1.0.0", "O(1)", Handler::Key(set),
-                 "Stores a string whatever was there, optionally with conditions and a deadline."),
+                 "Stores a string whatever was there, optionally with conditions and a deadline.")
+        .accessing(access_of_set),
     Command::new("SETEX", 4, "key seconds value", &[key_at(1, OVERWRITE)], WRITE.or(GROWS), "2.0.0", "O(1)", Handler::Key(setex),
                  "Stores a string that expires after some seconds."),
     Command::new("SETNX", 3, "key value", &[key_at(1, CREATE)], WRITE.or(GROWS).or(FAST), "1.0.0", "O(1)", Handler::Key(setnx),
@@ -62,6 +63,12 @@ fn set(call: &mut KeyCall<'_>) -> Result {
     call.key.set(value, None);
     call.reply.ok();
     Ok(())
+}
+
+/// With GET, the value replaced matters.
+fn access_of_set(args: Args<'_>) -> Access {
+    let mut options = args.skip(2);
+    if options.any(|word| word.eq_ignore_ascii_case(b"GET")) { UPDATE } else { OVERWRITE }
 }
 
 fn set_with_options(call: &mut KeyCall<'_>, value: &[u8]) -> Result {
@@ -220,7 +227,7 @@ fn msetnx(call: &mut KeysCall<'_>) -> Result {
 }
 
 fn expect_pairs(args: &Args<'_>, command: &str) -> Result {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         Ok(())
     } else {
         Err(Error::Arity(command.into()))

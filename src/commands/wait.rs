@@ -17,8 +17,8 @@ pub const COMMANDS: &[Command] = &[
 fn wait(mut call: SessionCall<'_>) -> Waiting<'_> {
     Box::pin(async move {
         let replicas = call.args.integer()?;
-        let timeout_ms = call.args.integer().map_err(|_| Error::plain("timeout is not an integer or out of range"))?;
-        let timeout_ms = u64::try_from(timeout_ms).map_err(|_| Error::plain("timeout is negative"))?;
+        let timeout_ms = call.args.integer().map_err(|_| Error::TIMEOUT_NOT_AN_INTEGER)?;
+        let timeout_ms = u64::try_from(timeout_ms).map_err(|_| Error::TIMEOUT_NEGATIVE)?;
         if replicas > 0 {
             wait_in_vain(&call.session.client, &call.services.clients, timeout_ms).await?;
         }
@@ -36,7 +36,7 @@ async fn wait_in_vain(client: &Client, clients: &Clients, timeout_ms: u64) -> Re
         _ => tokio::time::timeout(Duration::from_millis(timeout_ms), released).await,
     };
     match how {
-        Ok(Unblock::Error) => Err(Error::Verbatim("UNBLOCKED client unblocked via CLIENT UNBLOCK".into())),
+        Ok(Unblock::Error) => Err(Error::unblocked()),
         Ok(Unblock::Timeout) | Err(_) => Ok(()),
     }
 }

@@ -44,53 +44,53 @@ impl DebugAccess {
 /// What leaves when the memory budget is exceeded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EvictionPolicy {
-    /// Nothing: commands that would grow get an error.
-    NoEviction,
-    /// Of all entries the least worthy by recency, frequency, remaining time and size.
-    #[default]
-    AllkeysHybrid,
-    /// The same among entries with a deadline.
-    VolatileHybrid,
-    /// The longest unused.
-    AllkeysLru,
     /// The longest unused with a deadline.
     VolatileLru,
-    /// The least often used.
-    AllkeysLfu,
     /// The least often used with a deadline.
     VolatileLfu,
-    /// Any entry.
-    AllkeysRandom,
     /// Any entry with a deadline.
     VolatileRandom,
     /// The entry that expires next.
     VolatileTtl,
+    /// The least worthy, as in `AllkeysHybrid`, with a deadline.
+    VolatileHybrid,
+    /// The longest unused.
+    AllkeysLru,
+    /// The least often used.
+    AllkeysLfu,
+    /// Any entry.
+    AllkeysRandom,
+    /// Of all entries the least worthy by recency, frequency, remaining time and size.
+    #[default]
+    AllkeysHybrid,
+    /// Nothing: commands that would grow get an error.
+    NoEviction,
 }
 
 impl EvictionPolicy {
     pub(super) const ALL: [Self; 10] = [
-        Self::NoEviction,
-        Self::AllkeysHybrid,
-        Self::VolatileHybrid,
-        Self::AllkeysLru,
         Self::VolatileLru,
-        Self::AllkeysLfu,
         Self::VolatileLfu,
-        Self::AllkeysRandom,
         Self::VolatileRandom,
         Self::VolatileTtl,
+        Self::VolatileHybrid,
+        Self::AllkeysLru,
+        Self::AllkeysLfu,
+        Self::AllkeysRandom,
+        Self::AllkeysHybrid,
+        Self::NoEviction,
     ];
     pub(super) const NAMES: [&'static str; 10] = [
-        "noeviction",
-        "allkeys-hybrid",
-        "volatile-hybrid",
-        "allkeys-lru",
         "volatile-lru",
-        "allkeys-lfu",
         "volatile-lfu",
-        "allkeys-random",
         "volatile-random",
         "volatile-ttl",
+        "volatile-hybrid",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "allkeys-hybrid",
+        "noeviction",
     ];
 
     /// The name in the configuration.

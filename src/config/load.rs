@@ -355,7 +355,7 @@ mod tests {
             ":4: 'max-memory': unknown setting; did you mean 'maxmemory'?",
             ":5: 'network': there are no tables in this file",
             ":2: 'port': expected a whole number from 0 to 65535, found \"70000\"",
-            "variable FOREBAY_MAXMEMORY_POLICY: 'maxmemory-policy': expected one of noeviction, ",
+            "variable FOREBAY_MAXMEMORY_POLICY: 'maxmemory-policy': expected one of volatile-lru, ",
             "flag --timeout: 'timeout': expected seconds, a whole number from 0 to 2147483647, found \"soon\"",
             "flag --appendonly: 'appendonly': expected \"no\", the only value possible, found \"yes\": Forebay keeps",
         ];

@@ -11,12 +11,12 @@ use route::Ran;
 use crate::commands::call::SessionCall;
 use crate::commands::error::Error;
 use crate::commands::index::{self, Entry};
-use crate::commands::spec::{Handler, Result};
+use crate::commands::spec::{Handler, NO_AUTH, Result};
 use crate::commands::Args;
 use crate::resp::{Reply, Request};
 use crate::session::{ReplyMode, Session};
 use crate::store::{KeyHash, Visit};
-use crate::tiers::Filled;
+use crate::tiers::{Begun, Filled};
 use crate::worker::Worker;
 
 /// Whether a request is done.
@@ -108,9 +108,35 @@ pub fn execute(
     Step::Done
 }
 
-/// Runs one request that has to wait and writes its one reply.
+/// Begins what a request needs of upstream, ahead of its turn: it may follow `first`, which waits for upstream, if
+/// neither can see what the other does. That is so for reads behind a read, which all ask for keys that are absent,
+/// and for requests behind a request that is passed on, which reach upstream in their order.
+pub fn begin(
+    request: Request<'_>,
+    prepared: Prepared,
+    first: Prepared,
+    session: &Session,
+    worker: &Worker,
+    turn: &Turn,
+) -> Option<Begun> {
+    let (tiers, entry, first) = (worker.tiers.as_ref()?, prepared.entry?, first.entry?);
+    let is_alike = route::is_upstreams(entry) == route::is_upstreams(first);
+    let may_run = gates::pass(entry, request, session, worker, turn).is_ok()
+        && !gates::is_paused(entry, worker, turn.now_ms)
+        && !is_bound(entry, session);
+    if !is_alike || !may_run {
+        return None;
+    }
+    if route::is_upstreams(entry) {
+        return Some(Begun::Passage(tiers.begin_forward(entry, request, session.db)));
+    }
+    route::is_fillable(entry).then(|| Begun::Flights(tiers.begin_fill(entry, request, visit(session, turn))))
+}
+
+/// Runs one request that has to wait and writes its one reply. `begun` is what [`begin`] gave for it.
 pub async fn execute_waiting(
     request: Request<'_>,
+    begun: Option<Begun>,
     session: &mut Session,
     worker: &Worker,
     out: &mut Vec<u8>,
@@ -124,15 +150,15 @@ pub async fn execute_waiting(
         *turn = Turn::begin(worker);
     }
     let result = match entry {
-        Some(entry) => wait(entry, request, session, worker, out, turn).await,
-        None => forward(None, request, session, worker, out).await,
+        Some(entry) if !is_bound(entry, session) => wait(entry, request, begun, session, worker, out, turn).await,
+        _ => relay(request, session, worker, out).await,
     };
     match entry {
         Some(entry) => finish(entry, result, request, session, worker, out, turn, start),
         None => {
             if let Err(error) = result {
                 out.truncate(start);
-                Reply::new(out, session.protocol).error(error.to_string());
+                gates::reply_error(&error, session, worker, out);
             }
             silence(session, out, start);
         }
@@ -150,16 +176,28 @@ fn admit(
     turn: &Turn,
 ) -> std::result::Result<Option<&'static Entry>, gates::Refusal> {
     let Some(entry) = prepared.entry else {
-        if worker.tiers.is_some() && session.authenticated {
+        let is_unknown = index::find(request.name()).is_none();
+        if worker.tiers.is_some() && session.authenticated && is_unknown {
             return Ok(None);
         }
         let error = index::resolve(request).err().unwrap_or(Error::Syntax);
         return Err(gates::Refusal { entry: None, error });
     };
+    if worker.tiers.is_some() && is_bound(entry, session) {
+        return Ok(None);
+    }
     gates::pass(entry, request, session, worker, turn)
         .map_err(|error| gates::Refusal { entry: Some(entry), error })?;
     let waits = gates::is_paused(entry, worker, turn.now_ms) || matches!(entry.command.handler, Handler::Waiting(_));
     Ok((!waits).then_some(entry))
+}
+
+/// Whether the session's own connection to upstream has to run the command, because of what that connection
+/// remembers. Not so for commands that set up the client's connection, which a client may use before it logs in.
+#[inline]
+fn is_bound(entry: &Entry, session: &Session) -> bool {
+    let is_exclusive = session.upstream.as_ref().is_some_and(|link| link.is_exclusive());
+    is_exclusive && !entry.command.flags.contains(NO_AUTH)
 }
 
 /// Runs the handler on what its type allows it.
@@ -174,7 +212,7 @@ fn run(
     turn: &Turn,
 ) -> Result<Ran> {
     session.client.set_command(entry.id);
-    let visit = Visit { now_ms: turn.now_ms, db: session.db, touch: !session.no_touch };
+    let visit = visit(session, turn);
     if let Handler::Session(handler) = entry.command.handler {
         if worker.tiers.is_some() && route::is_upstreams(entry) {
             return Ok(Ran::MustWait);
@@ -189,44 +227,47 @@ fn run(
 async fn wait(
     entry: &'static Entry,
     request: Request<'_>,
+    begun: Option<Begun>,
     session: &mut Session,
     worker: &Worker,
     out: &mut Vec<u8>,
     turn: &Turn,
 ) -> Result {
-    let visit = Visit { now_ms: turn.now_ms, db: session.db, touch: !session.no_touch };
-    if let Handler::Waiting(handler) = entry.command.handler {
-        return handler(session_call(entry, request, session, worker, out, visit)).await;
-    }
-    if matches!(run(entry, request, None, session, worker, out, turn)?, Ran::Done) {
-        return Ok(());
-    }
-    let Some(tiers) = &worker.tiers else { return Ok(()) };
-    if !route::is_fillable(entry) {
-        return forward(Some(entry), request, session, worker, out).await;
-    }
-    let Filled::Known { missing } = tiers.fill(entry, request, visit).await? else {
-        return forward(Some(entry), request, session, worker, out).await;
+    let visit = visit(session, turn);
+    let Some(tiers) = worker.tiers.as_ref().filter(|_| !route::is_local(entry)) else {
+        if let Handler::Waiting(handler) = entry.command.handler {
+            return handler(session_call(entry, request, session, worker, out, visit)).await;
+        }
+        return run(entry, request, None, session, worker, out, turn).map(drop);
     };
-    let visit = Visit { now_ms: worker.services.clock.unix_ms(), ..visit };
-    // The second and last round: what is absent now was found missing, or has changed meanwhile.
-    match route::run_on_keys(entry, request, None, session.protocol, worker, out, visit, &missing)? {
-        Ran::Done => Ok(()),
-        Ran::MustWait => forward(Some(entry), request, session, worker, out).await,
+    let flights = match begun {
+        Some(Begun::Passage(passage)) => return passage.arrive(session.protocol, out).await,
+        Some(Begun::Flights(flights)) => Some(flights),
+        None => None,
+    };
+    if route::is_fillable(entry)
+        && let Filled::Known { missing } = tiers.fill(flights, entry, request, visit).await?
+    {
+        let visit = Visit { now_ms: worker.services.clock.unix_ms(), ..visit };
+        // The last round: what is absent now was found missing, or has changed meanwhile.
+        let ran = route::run_on_keys(entry, request, None, session.protocol, worker, out, visit, &missing)?;
+        if ran == Ran::Done {
+            return Ok(());
+        }
+    }
+    tiers.begin_forward(entry, request, session.db).arrive(session.protocol, out).await
+}
+
+async fn relay(request: Request<'_>, session: &mut Session, worker: &Worker, out: &mut Vec<u8>) -> Result {
+    match &worker.tiers {
+        Some(tiers) => tiers.relay(request, session, out).await,
+        None => Err(index::resolve(request).err().unwrap_or(Error::Syntax)),
     }
 }
 
-async fn forward(
-    entry: Option<&'static Entry>,
-    request: Request<'_>,
-    session: &mut Session,
-    worker: &Worker,
-    out: &mut Vec<u8>,
-) -> Result {
-    match &worker.tiers {
-        Some(tiers) => tiers.forward(entry, request, session, out).await,
-        None => Err(index::resolve(request).err().unwrap_or(Error::Syntax)),
-    }
+#[inline]
+fn visit(session: &Session, turn: &Turn) -> Visit {
+    Visit { now_ms: turn.now_ms, db: session.db, touch: !session.no_touch }
 }
 
 fn session_call<'a>(

@@ -24,6 +24,11 @@ pub fn is_upstreams(entry: &Entry) -> bool {
     entry.command.flags.intersects(KEYSPACE.or(OWNER)) || entry.command.writes_keys()
 }
 
+/// Whether the command needs no upstream, whatever the request.
+pub fn is_local(entry: &Entry) -> bool {
+    !is_upstreams(entry) && entry.command.keys.is_empty()
+}
+
 /// Whether the command can run here once its keys are resident.
 pub fn is_fillable(entry: &Entry) -> bool {
     !is_upstreams(entry) && !entry.command.keys.is_empty()

@@ -133,7 +133,12 @@ impl Output {
 
     /// Sends as much as the socket takes; ready when all is sent.
     #[inline]
-    pub fn poll_send(&mut self, stream: &mut Stream, worker: &Worker, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_send(
+        &mut self,
+        stream: &mut Stream,
+        worker: &Worker,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         while self.unsent_bytes() > 0 {
             match Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.sent..])? {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

@@ -5,6 +5,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::io;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,11 +17,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use super::buffers::{Input, Output};
 use super::lookahead::{Lookahead, Stop};
 use super::stream::Stream;
-use crate::clients::{Client, Closing};
+use super::vigil::Vigil;
+use crate::clients::Closing;
 use crate::dispatch::{self, Step, Turn};
 use crate::limits::{
-    INLINE_BYTES_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LOOKAHEAD_REQUESTS, OUTPUT_BYTES_PER_TURN, OUTPUT_PAUSE_BYTES,
-    READ_AHEAD_CHUNK_BYTES, REQUEST_ARGS_MAX, REQUESTS_PER_TURN,
+    INLINE_BYTES_MAX, LINGER_BYTES_MAX, LINGER_MS_MAX, LOOKAHEAD_REQUESTS, OUTPUT_BYTES_PER_TURN,
+    OUTPUT_PAUSE_BYTES, REQUEST_ARGS_MAX, REQUESTS_PER_TURN,
 };
 use crate::resp::{DecodeLimits, Decoder, ProtocolError, Reply};
 use crate::session::{ReplyMode, Session};
@@ -89,7 +91,7 @@ impl Connection {
                 return Ok(end);
             }
             if let Err(error) = self.execute_buffered().await {
-                self.refuse(&error);
+                self.refuse(error);
                 return Ok(End::AfterReplies);
             }
             if self.session.closing {
@@ -105,7 +107,9 @@ impl Connection {
         let mut turn = Turn::begin(&self.worker);
         let limits = self.decode_limits();
         self.session.client.note_activity(turn.now_ms);
-        self.session.client.note_query(self.input.filled().len(), self.input.free_bytes());
+        self.session
+            .client
+            .note_query(self.input.filled().len(), self.input.free_bytes());
         let mut ahead = self.worker.lookaheads.take();
         let result = self.execute_ahead(&mut ahead, limits, &mut turn).await;
         self.worker.lookaheads.give_back(ahead);
@@ -123,12 +127,17 @@ impl Connection {
     ) -> Result<(), ProtocolError> {
         let written_max = self.output.writer(&self.worker).len() + OUTPUT_BYTES_PER_TURN;
         for _ in 0..REQUESTS_PER_TURN / LOOKAHEAD_REQUESTS {
-            let limits = DecodeLimits { authenticated: limits.authenticated || self.session.authenticated, ..limits };
+            let limits = DecodeLimits {
+                authenticated: limits.authenticated || self.session.authenticated,
+                ..limits
+            };
             let input = self.input.filled();
             let stop = ahead.plan(&mut self.decoder, input, &limits, &self.session, &self.worker);
             let mut executed_bytes = 0;
             for index in 0..ahead.len() {
-                if self.session.closing || self.output.writer(&self.worker).len() > written_max {
+                let is_enough = self.output.writer(&self.worker).len() > written_max;
+                // What was begun ahead must not be decoded and begun again.
+                if self.session.closing || is_enough && !ahead.is_begun(index) {
                     self.leave_backlog(executed_bytes);
                     return Ok(());
                 }
@@ -171,35 +180,38 @@ impl Connection {
         dispatch::execute(request, prepared, &mut self.session, &self.worker, out, turn)
     }
 
-    /// Executes a planned request that has to wait. Meanwhile earlier replies are sent, and what comes is read, so
-    /// that the end of the connection is noticed.
-    async fn execute_waiting(&mut self, ahead: &Lookahead, index: usize, turn: &mut Turn) {
+    /// Executes a planned request that has to wait.
+    async fn execute_waiting(&mut self, ahead: &mut Lookahead, index: usize, turn: &mut Turn) {
+        if self.worker.tiers.is_some() {
+            ahead.begin(index, self.input.filled(), &self.session, &self.worker, turn);
+        }
+        let begun = ahead.take_begun(index);
         let client = Arc::clone(&self.session.client);
         let (request, ..) = ahead.get(index, self.input.filled());
         let mut reply = self.worker.buffers.take_output();
-        let mut received = Vec::new();
-        let received_max = self.worker.services.config.load().network.query_buffer_max_bytes;
-        let waiting = dispatch::execute_waiting(request, &mut self.session, &self.worker, &mut reply, turn);
+        let waiting =
+            dispatch::execute_waiting(request, begun, &mut self.session, &self.worker, &mut reply, turn);
         let mut waiting = Box::pin(waiting);
-        let is_done = poll_fn(|cx| {
-            if waiting.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            client.mailbox().watch(cx.waker());
-            let is_broken = matches!(self.output.poll_send(&mut self.stream, &self.worker, cx), Poll::Ready(Err(_)));
-            if !self.input_ended {
-                self.input_ended = is_broken || poll_ahead(&mut self.stream, &mut received, received_max, cx).is_ready();
-            }
-            if waits_in_vain(&client, self.input_ended) { Poll::Ready(false) } else { Poll::Pending }
+        let mut vigil = Vigil::new(
+            &mut self.stream,
+            &mut self.output,
+            &self.worker,
+            &client,
+            self.input_ended,
+        );
+        let is_done = poll_fn(|cx| match waiting.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => vigil.poll_over(cx).map(|()| false),
         })
         .await;
         drop(waiting);
+        self.input_ended = vigil.input_ended;
+        self.input.append(&vigil.received, &self.worker);
         if is_done {
             self.output.append(reply, &self.worker);
         } else {
             self.session.closing = true;
         }
-        self.input.append(&received, &self.worker);
     }
 
     fn decode_limits(&self) -> DecodeLimits {
@@ -214,10 +226,10 @@ impl Connection {
 
     /// Answers bytes that are no request.
     #[cold]
-    fn refuse(&mut self, error: &ProtocolError) {
+    fn refuse(&mut self, error: ProtocolError) {
         tracing::debug!(client = self.session.client.id, %error);
         self.worker.services.counters.error("ERR");
-        if self.session.reply_mode != ReplyMode::Off {
+        if self.session.reply_mode == ReplyMode::On {
             let out = self.output.writer(&self.worker);
             Reply::new(out, self.session.protocol).error(format!("ERR {error}"));
         }
@@ -232,13 +244,20 @@ impl Connection {
         {
             return Poll::Ready(Ok(Event::End(end)));
         }
+        if self.session.upstream.is_some() && self.take_messages(cx)?.is_break() {
+            return Poll::Ready(Ok(Event::End(End::Closed)));
+        }
         if self.output.unsent_bytes() > OUTPUT_PAUSE_BYTES {
             return self.poll_while_paused(cx);
         }
         if self.backlog || !self.input_ended && ready!(self.poll_receive(cx))? > 0 {
             return Poll::Ready(Ok(Event::Input));
         }
-        if self.output.unsent_bytes() > 0 { Poll::Pending } else { Poll::Ready(Ok(Event::End(End::Closed))) }
+        if self.output.unsent_bytes() > 0 {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(Event::End(End::Closed)))
+        }
     }
 
     /// Does what others want of the connection.
@@ -257,6 +276,28 @@ impl Connection {
             self.send(cx)?;
         }
         Ok(None)
+    }
+
+    /// Passes on what upstream sends the session unasked, as long as the client takes it. Breaks when the session
+    /// has lost what upstream kept for it: it has to begin anew, as if upstream had hung up on it.
+    #[cold]
+    fn take_messages(&mut self, cx: &mut Context<'_>) -> io::Result<ControlFlow<()>> {
+        while let Some(link) = &mut self.session.upstream
+            && self.output.unsent_bytes() == 0
+        {
+            let Poll::Ready(received) = link.poll_received(cx) else {
+                break;
+            };
+            let taken = received.and_then(|()| link.take_messages(self.output.writer(&self.worker)));
+            if taken.is_err() {
+                if link.has_state() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                self.session.upstream = None;
+            }
+            self.send(cx)?;
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Reads on though the client does not read its replies: it may do so only after it has sent all its requests.
@@ -287,11 +328,18 @@ impl Connection {
         let client = &self.session.client;
         client.note_output(self.output.unsent_bytes());
         client.note_activity(services.clock.unix_ms());
-        let hard_bytes = client.class().limit(&services.config.load().network.output_limits).hard_bytes;
+        let hard_bytes = client
+            .class()
+            .limit(&services.config.load().network.output_limits)
+            .hard_bytes;
         if hard_bytes == 0 || client.output_bytes() as u64 <= hard_bytes {
             return Ok(());
         }
-        tracing::warn!(client = client.id, unread_bytes = client.output_bytes(), "closed: reads too slowly");
+        tracing::warn!(
+            client = client.id,
+            unread_bytes = client.output_bytes(),
+            "closed: reads too slowly"
+        );
         services.clients.note_output_limit();
         Err(io::ErrorKind::OutOfMemory.into())
     }
@@ -314,7 +362,11 @@ impl Connection {
         self.input_ended = received == 0;
         let unfinished_max = self.worker.services.config.load().network.query_buffer_max_bytes;
         if self.input.filled().len() as u64 > unfinished_max {
-            tracing::warn!(client = self.session.client.id, unfinished_max, "closed: too large a request");
+            tracing::warn!(
+                client = self.session.client.id,
+                unfinished_max,
+                "closed: too large a request"
+            );
             self.worker.services.clients.note_query_limit();
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
@@ -359,31 +411,11 @@ impl Connection {
             Ok(())
         };
         let is_leaving = self.session.client.mailbox().closing().is_some();
-        let patience = if is_leaving { Duration::ZERO } else { Duration::from_millis(LINGER_MS_MAX) };
+        let patience = if is_leaving {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(LINGER_MS_MAX)
+        };
         tokio::time::timeout(patience, all_read).await?
-    }
-}
-
-/// Reads what has arrived behind the request that runs. Ready when nothing more will come, or more than `bytes_max`
-/// bytes have.
-fn poll_ahead(stream: &mut Stream, received: &mut Vec<u8>, bytes_max: u64, cx: &mut Context<'_>) -> Poll<()> {
-    loop {
-        let mut chunk = [0; READ_AHEAD_CHUNK_BYTES];
-        let mut buffer = ReadBuf::new(&mut chunk);
-        let is_broken = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)).is_err();
-        received.extend_from_slice(buffer.filled());
-        if is_broken || buffer.filled().is_empty() || received.len() as u64 > bytes_max {
-            return Poll::Ready(());
-        }
-    }
-}
-
-/// Whether nobody is interested any more in what a command waits for. Upstream answers within a bound: a client
-/// that has only closed its sending side still gets that answer.
-fn waits_in_vain(client: &Client, input_ended: bool) -> bool {
-    match client.mailbox().closing() {
-        Some(Closing::AtOnce) => true,
-        Some(Closing::Politely) => client.is_blocked(),
-        None => input_ended && client.is_blocked(),
     }
 }

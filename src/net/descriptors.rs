@@ -16,24 +16,41 @@ pub fn reserve(clients_max: u32) -> io::Result<u32> {
     }
     let possible = granted.saturating_sub(DESCRIPTORS_RESERVED) as u32;
     if possible == 0 {
-        let text = format!("the limit of open files ({granted}, see ulimit -n) is too low: {wanted} are needed");
+        let text =
+            format!("the limit of open files ({granted}, see ulimit -n) is too low: {wanted} are needed");
         return Err(io::Error::other(text));
     }
-    tracing::warn!(clients_max, possible, "fewer clients are possible: the limit of open files can't be raised");
+    tracing::warn!(
+        clients_max,
+        possible,
+        "fewer clients are possible: the limit of open files can't be raised"
+    );
     Ok(possible)
 }
 
 /// Raises the soft limit to `wanted`, and the hard limit too if need be and the process may. Gives what came of it.
 fn raise_to(wanted: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    let (soft, hard) = (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX));
+    let (soft, hard) = (
+        limit.current.unwrap_or(u64::MAX),
+        limit.maximum.unwrap_or(u64::MAX),
+    );
     if soft >= wanted {
         return soft;
     }
     let set = |soft: u64, hard: u64| {
         let maximum = (hard < u64::MAX).then_some(hard);
-        setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum }).map(|()| soft)
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(soft),
+                maximum,
+            },
+        )
+        .map(|()| soft)
     };
     let lower = wanted.min(hard);
-    set(wanted, wanted.max(hard)).or_else(|_| set(lower, hard)).unwrap_or(soft)
+    set(wanted, wanted.max(hard))
+        .or_else(|_| set(lower, hard))
+        .unwrap_or(soft)
 }

@@ -27,7 +27,11 @@ pub enum Listener {
 }
 
 /// Opens TCP sockets on `port` of all `addresses`. An address that is marked as optional may be missing.
-pub fn open_tcp(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Vec<std::net::TcpListener>> {
+pub fn open_tcp(
+    addresses: &[BindAddress],
+    port: u16,
+    backlog: u32,
+) -> io::Result<Vec<std::net::TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
         match open_one(address, port, backlog) {
@@ -64,7 +68,10 @@ fn open_one(address: &BindAddress, port: u16, backlog: u32) -> io::Result<std::n
 /// else is there.
 pub fn open_unix(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
     let with_path = |error: io::Error| {
-        io::Error::new(error.kind(), format!("can't listen on {}: {error}", path.display()))
+        io::Error::new(
+            error.kind(),
+            format!("can't listen on {}: {error}", path.display()),
+        )
     };
     if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -83,8 +90,16 @@ pub fn open_unix(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
 pub async fn accept(listener: Listener, workers: Arc<[WorkerHandle]>, services: Arc<Services>) {
     loop {
         let accepted = match &listener {
-            Listener::Tcp(listener) => listener.accept().await.and_then(|(socket, _)| socket.into_std()).map(Accepted::Tcp),
-            Listener::Unix(listener) => listener.accept().await.and_then(|(socket, _)| socket.into_std()).map(Accepted::Unix),
+            Listener::Tcp(listener) => listener
+                .accept()
+                .await
+                .and_then(|(socket, _)| socket.into_std())
+                .map(Accepted::Tcp),
+            Listener::Unix(listener) => listener
+                .accept()
+                .await
+                .and_then(|(socket, _)| socket.into_std())
+                .map(Accepted::Unix),
         };
         match accepted {
             Ok(socket) => welcome(socket, &workers, &services),
@@ -99,9 +114,16 @@ pub async fn accept(listener: Listener, workers: Arc<[WorkerHandle]>, services: 
 /// Registers a client and hands its socket over, or tells it why not.
 fn welcome(socket: Accepted, workers: &[WorkerHandle], services: &Services) {
     let config = services.config.load();
-    let unix_path = config.network.unixsocket.as_deref().unwrap_or(Path::new("")).to_string_lossy();
+    let unix_path = config
+        .network
+        .unixsocket
+        .as_deref()
+        .unwrap_or(Path::new(""))
+        .to_string_lossy();
     // A client that is gone already has no address.
-    let Ok(ends) = socket.endpoints(&unix_path) else { return };
+    let Ok(ends) = socket.endpoints(&unix_path) else {
+        return;
+    };
     if is_protected_from(ends.is_local, &config) {
         services.clients.reject();
         refuse(&socket, PROTECTED);
@@ -111,11 +133,17 @@ fn welcome(socket: Accepted, workers: &[WorkerHandle], services: &Services) {
         tune(tcp, &config);
     }
     let clients_max = config.network.clients_max as usize;
-    let Some(client) = services.clients.connect(ends, clients_max, services.clock.unix_ms()) else {
+    let Some(client) = services
+        .clients
+        .connect(ends, clients_max, services.clock.unix_ms())
+    else {
         refuse(&socket, "ERR max number of clients reached");
         return;
     };
-    let worker = workers.iter().min_by_key(|worker| worker.load()).expect("there is a worker");
+    let worker = workers
+        .iter()
+        .min_by_key(|worker| worker.load())
+        .expect("there is a worker");
     let id = client.id;
     if !worker.hand_over(socket, client) {
         services.clients.disconnect(id);
@@ -146,7 +174,9 @@ fn tune(socket: &std::net::TcpStream, config: &Config) {
     let _ = socket.set_tcp_nodelay(true);
     let interval = config.network.tcp_keepalive;
     if !interval.is_zero() {
-        let probes = TcpKeepalive::new().with_time(interval).with_interval((interval / 3).max(Duration::from_secs(1)));
+        let probes = TcpKeepalive::new()
+            .with_time(interval)
+            .with_interval((interval / 3).max(Duration::from_secs(1)));
         let _ = socket.set_tcp_keepalive(&probes.with_retries(3));
     }
 }

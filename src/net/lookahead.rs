@@ -4,10 +4,13 @@
 //! the entries they will need are asked for, so that they are fetched from memory side by side instead of one
 //! after the other (GET at pipeline 64 with 100,000 keys: 30 % less processor time).
 
-use crate::dispatch::{self, Prepared};
+use std::collections::VecDeque;
+
+use crate::dispatch::{self, Prepared, Turn};
 use crate::limits::LOOKAHEAD_REQUESTS;
 use crate::resp::{DecodeLimits, Decoded, Decoder, ProtocolError, Request};
 use crate::session::Session;
+use crate::tiers::Begun;
 use crate::worker::Worker;
 
 /// Decoded requests, oldest first. Kept by the worker, for the connection whose turn it is.
@@ -16,6 +19,8 @@ pub struct Lookahead {
     planned: Vec<Planned>,
     len: usize,
     end: usize,
+    /// What was begun for requests ahead of their turn, with their indices.
+    begun: VecDeque<(usize, Begun)>,
 }
 
 #[derive(Default)]
@@ -51,6 +56,7 @@ impl Lookahead {
         worker: &Worker,
     ) -> Stop {
         (self.len, self.end) = (0, 0);
+        self.begun.clear();
         // Before a login nothing is known of how the requests behind it may be decoded.
         let most = if session.authenticated { LOOKAHEAD_REQUESTS } else { 1 };
         while self.len < most {
@@ -84,6 +90,37 @@ impl Lookahead {
     pub fn get<'a>(&'a self, index: usize, input: &'a [u8]) -> (Request<'a>, Prepared, usize) {
         let planned = &self.planned[index];
         (planned.decoder.request(&input[planned.start..]), planned.prepared, planned.end)
+    }
+
+    /// Begins what the `index`th request, which waits for upstream, and those behind it need of upstream: as many as
+    /// may go together.
+    #[cold]
+    pub fn begin(&mut self, index: usize, input: &[u8], session: &Session, worker: &Worker, turn: &Turn) {
+        if self.is_begun(index) {
+            return;
+        }
+        let (_, first, _) = self.get(index, input);
+        for next in index..self.len {
+            let (request, prepared, _) = self.get(next, input);
+            match dispatch::begin(request, prepared, first, session, worker, turn) {
+                Some(begun) => self.begun.push_back((next, begun)),
+                None => return,
+            }
+        }
+    }
+
+    /// Whether the `index`th request has been begun, or one behind it.
+    pub fn is_begun(&self, index: usize) -> bool {
+        self.begun.back().is_some_and(|(last, _)| *last >= index)
+    }
+
+    /// Hands out what was begun for the `index`th request; what earlier ones did not need is forgotten.
+    pub fn take_begun(&mut self, index: usize) -> Option<Begun> {
+        while self.begun.front().is_some_and(|(of, _)| *of < index) {
+            self.begun.pop_front();
+        }
+        let is_next = self.begun.front().is_some_and(|(of, _)| *of == index);
+        self.begun.pop_front_if(|_| is_next).map(|(_, begun)| begun)
     }
 
     #[inline]

@@ -6,3 +6,4 @@ pub mod descriptors;
 pub mod listener;
 pub mod lookahead;
 pub mod stream;
+mod vigil;

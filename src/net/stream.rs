@@ -50,7 +50,13 @@ impl Accepted {
             }
             Self::Unix(socket) => {
                 let name: Box<str> = format!("{unix_path}:0").into();
-                Endpoints { peer: name.clone(), local: name, fd: socket.as_raw_fd(), is_unix: true, is_local: true }
+                Endpoints {
+                    peer: name.clone(),
+                    local: name,
+                    fd: socket.as_raw_fd(),
+                    is_unix: true,
+                    is_local: true,
+                }
             }
         })
     }

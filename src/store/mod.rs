@@ -17,6 +17,8 @@ mod scan;
 mod shard;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -188,9 +190,12 @@ impl Store {
         self.settings.databases
     }
 
-    /// Changes `maxmemory` (0: no limit), its policy (an index in [`POLICIES`]) and the policy's knobs.
+    /// Changes `maxmemory` (0: no limit), its policy (an index in [`POLICIES`]) and the policy's knobs. O(shards).
     pub fn configure(&self, maxmemory_bytes: u64, policy: usize, samples: usize, tuning: Tuning) {
         self.settings.budget.set_limit(maxmemory_bytes);
+        for shard in &self.shards {
+            shard.lock().report_bytes();
+        }
         self.settings.policy.store(policy, Relaxed);
         self.settings.samples.store(samples, Relaxed);
         self.settings.lfu_log_factor.store(tuning.lfu_log_factor, Relaxed);

@@ -256,6 +256,9 @@ impl Shard {
 
     /// Exchanges two databases.
     pub(super) fn swap(&mut self, a: usize, b: usize) {
+        if a == b {
+            return;
+        }
         let of_a = std::mem::take(self.keyspace_mut(a));
         let of_b = std::mem::replace(self.keyspace_mut(b), of_a);
         *self.keyspace_mut(a) = of_b;
@@ -337,5 +340,10 @@ impl Shard {
     fn charge(&mut self, delta: i64) {
         self.used_bytes += delta;
         self.settings.budget.report(&mut self.unreported, delta);
+    }
+
+    /// Tells the budget what it does not know yet, as far as that counts against its limit now.
+    pub(super) fn report_bytes(&mut self) {
+        self.settings.budget.report(&mut self.unreported, 0);
     }
 }

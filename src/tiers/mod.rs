@@ -1,45 +1,133 @@
-//! An upstream behind the store.
+//! An upstream behind the store: the near cache.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`fill`] | absent keys are fetched, each once however many wait |
+//! | [`forward`] | requests that only upstream may answer, over the shared link |
+//! | [`relay`] | commands that only upstream knows, over a connection of the session |
+//! | [`link`], [`pipeline`] | the shared connection: its life, and what goes over it |
+//! | [`feed`] | invalidations, and how stale a copy may be |
+//! | [`effect`] | which copies a write makes wrong |
+//! | [`status`], [`info`] | what can be seen of all this |
+//! | [`breaker`], [`backoff`] | when to leave upstream alone |
+//! | [`upstream`], [`login`], [`wire`], [`databases`] | connections: real or scripted, logging in, bytes, SELECT |
+//!
+//! # Why the copies are right
+//! All fetches and forwarded writes of a process and the feed share one connection, so their order here is the order
+//! in which upstream did them. A value that was read before a write arrives before the write's reply or invalidation,
+//! which then removes it. That alone would do; a fetch that an invalidation overtakes is dropped nevertheless and
+//! begun anew, so that nothing rests on which connection a fetch goes over.
+//!
+//! A session reads its own writes: copies go before the reply to a forwarded write does. A command without a row may
+//! have written anything, and over another connection; its reply is held back until a PING has gone through the
+//! link, behind which all its invalidations have been applied. The same holds WATCH together with reads from L1: what
+//! is read here after its reply is at least as new as the watch.
 
-use crate::commands::index::Entry;
-use crate::commands::spec::Result;
-use crate::resp::Request;
-use crate::session::Session;
-use crate::store::Visit;
+mod backoff;
+mod breaker;
+mod databases;
+mod effect;
+mod feed;
+mod fill;
+mod forward;
+mod info;
+mod link;
+mod login;
+mod order;
+mod pipeline;
+mod relay;
+mod session_link;
+mod status;
+mod upstream;
+mod wire;
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+pub use fill::{Filled, Flights};
+pub use forward::Passage;
+pub use session_link::SessionLink;
+
+use crate::commands::error::Error;
+use crate::config::TierMode;
+use crate::limits::LINK_ORDERS_MAX;
+use crate::services::Services;
+use link::Link;
+use order::{Order, Work};
+use status::{Status, tuning};
+use upstream::Upstream;
+
+/// What was begun for a request ahead of its turn.
+pub enum Begun {
+    /// Its absent keys are on their way.
+    Flights(Flights),
+    /// It was passed on.
+    Passage(Passage),
+}
 
 /// The tiers of a server with an upstream.
-pub struct Tiers {}
-
-/// What is known after the absent keys of a request were asked for.
-pub enum Filled {
-    /// Each key is resident, or was found missing: those at these positions of the request.
-    Known {
-        /// Positions in the request.
-        missing: Vec<usize>,
-    },
-    /// Some key has a value that is not kept here: the request is upstream's to answer.
-    Elsewhere,
+pub struct Tiers {
+    services: Arc<Services>,
+    upstream: Arc<dyn Upstream>,
+    status: Arc<Status>,
+    orders: mpsc::Sender<Order>,
 }
 
 impl Tiers {
-    /// Starts the tiers that the configuration asks for; `None` without an upstream.
-    pub fn start(_services: &std::sync::Arc<crate::services::Services>) -> std::io::Result<Option<std::sync::Arc<Self>>> {
-        Ok(None)
+    /// Starts the tiers that the configuration asks for; `None` without an upstream. Returns after the first
+    /// attempt to connect, whether or not there is an upstream that answers.
+    pub fn start(services: &Arc<Services>) -> io::Result<Option<Arc<Self>>> {
+        let config = services.config.load_full();
+        match (config.upstream.mode(), &config.upstream.address) {
+            (TierMode::NearCache, Some(address)) => {
+                Self::start_with(services, Arc::new(address.endpoint.clone())).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
-    /// Fetches the keys of `request` that are absent, each once however many clients ask for it.
-    pub async fn fill(&self, _entry: &'static Entry, _request: Request<'_>, _visit: Visit) -> Result<Filled> {
-        Ok(Filled::Elsewhere)
+    fn start_with(services: &Arc<Services>, upstream: Arc<dyn Upstream>) -> io::Result<Arc<Self>> {
+        let breaker = breaker::by_name("consecutive").expect("there is a breaker of that name");
+        let status = Arc::new(Status::new(breaker));
+        let (sender, orders) = mpsc::channel(LINK_ORDERS_MAX);
+        let link = Link::new(Arc::clone(&upstream), Arc::clone(services), Arc::clone(&status), orders);
+        info::publish(services, &status);
+        run_on_own_thread(link)?;
+        Ok(Arc::new(Self { services: Arc::clone(services), upstream, status, orders: sender }))
     }
 
-    /// Sends `request` to upstream and writes its reply to `out`. Copies of the keys that it changed are gone
-    /// before this returns. `entry` is `None` for a command that only upstream knows.
-    pub async fn forward(
-        &self,
-        _entry: Option<&'static Entry>,
-        _request: Request<'_>,
-        _session: &mut Session,
-        _out: &mut Vec<u8>,
-    ) -> Result {
-        Ok(())
+    /// Gives the link something to do, or ends it at once when that makes no sense.
+    fn submit(&self, work: Work, db: usize, bytes: usize) {
+        let clock = &self.services.clock;
+        let now_ms = clock.monotonic_ms();
+        let settings = &self.services.config.load().upstream;
+        let refuse = |work: Work, error: &Error| {
+            work.refuse(error, db, clock.unix_ms(), &self.services.store, &self.status);
+        };
+        if let Err(error) = self.status.check(now_ms, tuning(settings)) {
+            return refuse(work, &error);
+        }
+        let too_many = Error::Upstream("too many requests wait for it".into());
+        let Some(permit) = self.status.admit(bytes) else { return refuse(work, &too_many) };
+        let deadline_ms = now_ms + settings.timeout.as_millis() as u64;
+        if let Err(unsent) = self.orders.try_send(Order { db, deadline_ms, work, permit }) {
+            refuse(unsent.into_inner().work, &too_many);
+        }
     }
+}
+
+/// Runs the link on a thread that nothing else delays. Returns after its first attempt to connect.
+fn run_on_own_thread(link: Link) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, tried) = std::sync::mpsc::sync_channel(1);
+    let run = move || {
+        // Who starts the tiers may have given up.
+        runtime.block_on(link.run(move || _ = sender.send(())));
+    };
+    std::thread::Builder::new().name("upstream".to_owned()).spawn(run)?;
+    // A link that ended before its first attempt has nobody who could order anything.
+    let _ = tried.recv();
+    Ok(())
 }

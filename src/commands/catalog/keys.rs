@@ -5,7 +5,7 @@ use crate::commands::Args;
 use crate::commands::call::SessionCall;
 use crate::commands::error::Error;
 use crate::commands::index;
-use crate::commands::spec::{Access, Result};
+use crate::commands::spec::{Access, Result, Uses};
 
 /// Replies with the keys of the request that the arguments are.
 pub(super) fn getkeys(call: &mut SessionCall<'_>) -> Result {
@@ -40,8 +40,12 @@ fn keys_of(args: Args<'_>) -> Result<Vec<(&[u8], Access)>> {
     if !command.accepts(words.len()) {
         return Err(Error::COMMAND_ARITY);
     }
-    Ok(command
-        .key_positions(words.len())
-        .map(|(at, access)| (words[at], access))
-        .collect())
+    let mut behind_name = args;
+    behind_name.nth(entry.name_words - 1);
+    let access_in_request = |access: Access| match command.access_of {
+        Some(access_of) if access.uses.contains(Uses::VARIABLE) => access_of(behind_name),
+        _ => access,
+    };
+    let keys = command.key_positions(words.len());
+    Ok(keys.map(|(at, access)| (words[at], access_in_request(access))).collect())
 }

@@ -64,7 +64,7 @@ impl Policy for Hybrid {
         let waits_ms = idle + (1 << UNIT_SHIFT);
         let cost = (waits_ms << 8) / count;
         let remaining_ms = candidate.deadline_ms.map_or(u64::MAX, |at| at.saturating_sub(now_ms));
-        let dies_first = (waits_ms / (remaining_ms + 1)).min(1 << 10) + 1;
+        let dies_first = (waits_ms / remaining_ms.max(1)).min(1 << 10) + 1;
         cost.saturating_mul(dies_first).saturating_mul(u64::from(candidate.bytes.ilog2()) + 1)
     }
 

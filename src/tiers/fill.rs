@@ -1,0 +1,119 @@
+//! Bringing keys in from upstream: one fetch per key at a time, however many clients wait for it.
+
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use super::Tiers;
+use super::order::{Fetch, Work};
+use crate::commands::error::Error;
+use crate::commands::index::Entry;
+use crate::commands::spec::Result;
+use crate::limits::FILL_ROUNDS_MAX;
+use crate::resp::Request;
+use crate::store::{Approach, Key, Landing, Visit};
+
+/// What is known after the absent keys of a request were asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Each key is resident, or was found missing: those at these positions of the request.
+    Known {
+        /// Positions in the request.
+        missing: Vec<usize>,
+    },
+    /// Some key has a value that is not kept here: the request is upstream's to answer.
+    Elsewhere,
+}
+
+/// The absent keys of one request, on their way.
+pub struct Flights(SmallVec<[(usize, Flight); 1]>);
+
+enum Flight {
+    Awaited(oneshot::Receiver<Landing>),
+    Missing,
+    Elsewhere,
+}
+
+impl Tiers {
+    /// Has the keys of `request` fetched that are absent, all at once, and waits until they have landed. A key that
+    /// is written while it is fetched is fetched again, a few times.
+    pub async fn fill(
+        &self,
+        flights: Option<Flights>,
+        entry: &'static Entry,
+        request: Request<'_>,
+        visit: Visit,
+    ) -> Result<Filled> {
+        let mut flights = flights.unwrap_or_else(|| self.begin_fill(entry, request, visit));
+        for _ in 1..FILL_ROUNDS_MAX {
+            if let Some(filled) = flights.landed().await? {
+                return Ok(filled);
+            }
+            flights = self.begin_fill(entry, request, visit);
+        }
+        Ok(flights.landed().await?.unwrap_or(Filled::Elsewhere))
+    }
+
+    /// The first half of [`Tiers::fill`]: does not wait.
+    pub fn begin_fill(&self, entry: &'static Entry, request: Request<'_>, visit: Visit) -> Flights {
+        let mut flights = SmallVec::new();
+        let mut fetches = Vec::new();
+        for (at, _) in entry.command.key_positions(request.len()) {
+            let flight = match self.approach(request.arg(at), visit) {
+                None => continue,
+                Some(Approach::Missing) => Flight::Missing,
+                Some(Approach::Elsewhere) => Flight::Elsewhere,
+                Some(Approach::Follow(landing)) => Flight::Awaited(landing),
+                Some(Approach::Lead(ticket, landing)) => {
+                    fetches.push(Fetch { key: request.arg(at).into(), ticket });
+                    Flight::Awaited(landing)
+                }
+            };
+            flights.push((at, flight));
+        }
+        if !fetches.is_empty() {
+            let bytes = fetches.iter().map(|fetch| fetch.key.len()).sum();
+            self.submit(Work::Fill(fetches), visit.db, bytes);
+        }
+        Flights(flights)
+    }
+
+    /// What to do about a key; `None` if it is resident.
+    fn approach(&self, key: &[u8], visit: Visit) -> Option<Approach> {
+        let store = &self.services.store;
+        let hash = store.hash(key);
+        let mut shard = store.lock(hash);
+        if Key::find(&mut shard, key, hash, visit).exists() {
+            return None;
+        }
+        Some(shard.absent().approach(visit.db, key, visit.now_ms))
+    }
+}
+
+impl Flights {
+    /// Waits until all have landed; `None` if some key was written meanwhile. Fails if a fetch did.
+    async fn landed(self) -> Result<Option<Filled>> {
+        let mut missing = Vec::new();
+        let (mut elsewhere, mut overtaken) = (false, false);
+        for (at, flight) in self.0 {
+            let landing = match flight {
+                Flight::Missing => Landing::Missing,
+                Flight::Elsewhere => Landing::NotKept,
+                Flight::Awaited(landing) => landing.await.unwrap_or_else(|_| Landing::Failed(LINK_ENDED.into())),
+            };
+            match landing {
+                Landing::Resident => {}
+                Landing::Missing => missing.push(at),
+                Landing::NotKept => elsewhere = true,
+                Landing::Overtaken => overtaken = true,
+                Landing::Failed(text) => return Err(Error::Verbatim((*text).into())),
+            }
+        }
+        Ok(match (elsewhere, overtaken) {
+            (true, _) => Some(Filled::Elsewhere),
+            (false, true) => None,
+            (false, false) => Some(Filled::Known { missing }),
+        })
+    }
+}
+
+const LINK_ENDED: &str = "UPSTREAM the link has ended";

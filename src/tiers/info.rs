@@ -1,0 +1,115 @@
+//! The INFO sections of the tiers.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::status::Status;
+use crate::services::Services;
+use crate::stats::histogram::Distribution;
+use crate::stats::upstream::UpstreamStats;
+
+/// Adds the sections to what INFO shows.
+pub fn publish(services: &Arc<Services>, status: &Arc<Status>) {
+    // Tiers that are started twice in a process, as tests do, leave the first one's figures in place.
+    let (weak, probed) = (Arc::downgrade(services), Arc::clone(status));
+    let probe = move || weak.upgrade().map_or_else(UpstreamStats::default, |services| stats(&services, &probed));
+    let _ = services.upstream_probe.set(Box::new(probe));
+    let (weak, status) = (Arc::downgrade(services), Arc::clone(status));
+    let write = move |sections: &mut Vec<(&'static str, String)>| {
+        let Some(services) = weak.upgrade() else { return };
+        sections.push(("Tiers", tiers(&services, &status)));
+        sections.push(("L1", l1(&services)));
+        sections.push(("Upstream", upstream(&services, &status)));
+        sections.push(("Coherence", coherence(&services, &status)));
+    };
+    let _ = services.tier_sections.set(Box::new(write));
+}
+
+fn stats(services: &Services, status: &Status) -> UpstreamStats {
+    let now_ms = services.clock.monotonic_ms();
+    UpstreamStats {
+        link: status.state().name(),
+        breaker: status.breaker.state(now_ms).name(),
+        feed_lag_ms: status.feed_lag_ms(now_ms),
+        pending: status.pending() as u64,
+        hits: status.fills.get() + status.fills_not_kept.get(),
+        misses: status.fills_missing.get(),
+        errors: status.fill_errors.get(),
+        fills: status.fills.get(),
+        forwarded: status.forwarded.get() + status.relayed.get(),
+        timeouts: status.timeouts.get(),
+        refused: status.refused.get(),
+        invalidations: status.invalidations.get(),
+        connects: status.connects.get(),
+    }
+}
+
+fn tiers(services: &Services, status: &Status) -> String {
+    let (totals, _) = services.store.totals();
+    let (found, missing) = (status.fills.get() + status.fills_not_kept.get(), status.fills_missing.get());
+    lines(&[
+        ("tier_mode", &services.config.load().upstream.mode().name()),
+        ("tier_l1_hits", &totals.hits),
+        ("tier_l1_misses", &totals.misses),
+        ("tier_upstream_hits", &found),
+        ("tier_upstream_misses", &missing),
+        ("tier_upstream_errors", &status.fill_errors.get()),
+        ("tier_forwarded", &status.forwarded.get()),
+        ("tier_relayed", &status.relayed.get()),
+    ])
+}
+
+fn l1(services: &Services) -> String {
+    let store = &services.store;
+    let (totals, used_bytes) = store.totals();
+    let entries: usize = (0..store.databases()).map(|db| store.size(db).entries).sum();
+    lines(&[
+        ("l1_entries", &entries),
+        ("l1_used_bytes", &used_bytes),
+        ("l1_evicted", &totals.evicted),
+        ("l1_expired", &totals.expired),
+    ])
+}
+
+fn upstream(services: &Services, status: &Status) -> String {
+    let mut latencies = Distribution::default();
+    latencies.add(&status.latencies);
+    let microseconds = |percent| latencies.percentile(percent) / 1000;
+    let now_ms = services.clock.monotonic_ms();
+    let config = services.config.load();
+    let address = config.upstream.address.as_ref().map_or_else(String::new, |address| address.endpoint.to_string());
+    lines(&[
+        ("upstream_address", &address),
+        ("upstream_link", &status.state().name()),
+        ("upstream_connects", &status.connects.get()),
+        ("upstream_failures", &status.failures.get()),
+        ("upstream_breaker", &status.breaker.state(now_ms).name()),
+        ("upstream_pending", &status.pending()),
+        ("upstream_timeouts", &status.timeouts.get()),
+        ("upstream_refused", &status.refused.get()),
+        ("upstream_sessions", &status.sessions.load(Relaxed)),
+        ("upstream_latency_us_p50", &microseconds(50.0)),
+        ("upstream_latency_us_p95", &microseconds(95.0)),
+        ("upstream_latency_us_p99", &microseconds(99.0)),
+    ])
+}
+
+fn coherence(services: &Services, status: &Status) -> String {
+    lines(&[
+        ("feed_lag_ms", &status.feed_lag_ms(services.clock.monotonic_ms())),
+        ("feed_invalidations", &status.invalidations.get()),
+        ("feed_flushes", &status.flushes.get()),
+        ("fills", &status.fills.get()),
+        ("fills_tainted", &status.fills_tainted.get()),
+        ("fills_not_kept", &status.fills_not_kept.get()),
+    ])
+}
+
+fn lines(fields: &[(&str, &dyn std::fmt::Display)]) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        write!(text, "{name}:{value}\r\n").expect("writing to a String does not fail");
+    }
+    text
+}

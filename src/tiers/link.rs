@@ -1,0 +1,231 @@
+//! The link: the one connection that carries fills, forwarded requests and the feed; made again whenever it breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Sleep;
+
+use super::backoff::Backoff;
+use super::login;
+use super::order::Order;
+use super::pipeline::{Lost, Moment, Pipeline};
+use super::status::{LinkState, Status, tuning};
+use super::upstream::{ByteStream, Upstream};
+use super::wire::FrameReader;
+use crate::commands::error::Error;
+use crate::limits::LINK_STABLE_MS;
+use crate::services::Services;
+
+/// The link's task.
+pub struct Link {
+    upstream: Arc<dyn Upstream>,
+    services: Arc<Services>,
+    status: Arc<Status>,
+    orders: mpsc::Receiver<Order>,
+    purging: Option<JoinHandle<()>>,
+}
+
+/// Nobody is left who could order anything.
+struct Unwanted;
+
+impl Link {
+    /// A link that is not yet connected.
+    pub fn new(
+        upstream: Arc<dyn Upstream>,
+        services: Arc<Services>,
+        status: Arc<Status>,
+        orders: mpsc::Receiver<Order>,
+    ) -> Self {
+        Self { upstream, services, status, orders, purging: None }
+    }
+
+    /// Keeps the link up until nobody can order anything any more. Calls `tried` after the first attempt.
+    pub async fn run(mut self, tried: impl FnOnce()) {
+        let mut tried = Some(tried);
+        let (min, max) = {
+            let settings = &self.services.config.load().upstream;
+            (settings.backoff_min, settings.backoff_max)
+        };
+        let mut backoff = Backoff::new(min, max);
+        loop {
+            let connected = self.connect().await;
+            match &connected {
+                Ok(_) => self.status.set_state(LinkState::Up),
+                Err(error) => self.note_failure(&error.to_string()),
+            }
+            if let Some(tried) = tried.take() {
+                tried();
+            }
+            if let Ok((stream, frames)) = connected {
+                let up_since_ms = self.services.clock.monotonic_ms();
+                let Ok(lost) = self.exchange(stream, frames).await else { return };
+                self.note_failure(&lost.to_string());
+                if self.services.clock.monotonic_ms() - up_since_ms >= LINK_STABLE_MS {
+                    backoff.reset();
+                    self.status.set_state(LinkState::Connecting);
+                    continue;
+                }
+            }
+            if self.rest(backoff.next()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Connects, logs in and switches the feed on. What L1 held before is of an earlier generation then.
+    async fn connect(&mut self) -> std::io::Result<(Box<dyn ByteStream>, FrameReader)> {
+        let config = self.services.config.load_full();
+        let attempt = async {
+            let mut stream = self.upstream.connect().await?;
+            let mut frames = FrameReader::default();
+            login::arm(&mut *stream, &mut frames, &config.upstream).await?;
+            Ok((stream, frames))
+        };
+        let timeout = config.upstream.connect_timeout;
+        let connected = tokio::time::timeout(timeout, attempt).await.unwrap_or_else(|_| {
+            let text = format!("no connection within {} ms", timeout.as_millis());
+            Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+        })?;
+        self.services.store.begin_generation();
+        self.purge();
+        self.status.breaker.succeeded();
+        self.status.connects.add(1);
+        let now_ns = self.services.clock.monotonic_ns();
+        self.status.note_sync(now_ns);
+        tracing::info!(upstream = self.upstream.name(), "connected");
+        Ok(connected)
+    }
+
+    /// Removes entries of old generations, shard by shard, beside everything else.
+    fn purge(&mut self) {
+        if self.purging.as_ref().is_some_and(|purging| !purging.is_finished()) {
+            return;
+        }
+        let services = Arc::clone(&self.services);
+        self.purging = Some(tokio::spawn(async move {
+            for _ in services.store.purge() {
+                tokio::task::yield_now().await;
+            }
+        }));
+    }
+
+    /// Carries orders and replies until the connection is lost.
+    async fn exchange(&mut self, stream: Box<dyn ByteStream>, mut frames: FrameReader) -> Result<Lost, Unwanted> {
+        let mut pipeline = Pipeline::new(&self.services, &self.status, self.now());
+        let lost = self.carry(stream, &mut frames, &mut pipeline).await?;
+        pipeline.fail(&lost, self.now());
+        Ok(lost)
+    }
+
+    async fn carry(
+        &mut self,
+        stream: Box<dyn ByteStream>,
+        frames: &mut FrameReader,
+        pipeline: &mut Pipeline,
+    ) -> Result<Lost, Unwanted> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut alarm = Alarm::new();
+        loop {
+            if let Err(lost) = take_frames(frames, pipeline, self.now()).and_then(|()| pipeline.tick(self.now())) {
+                return Ok(lost);
+            }
+            alarm.set(pipeline.next_tick_ms(), self.services.clock.monotonic_ms());
+            let has_unsent = !pipeline.unsent().is_empty();
+            let arrived = tokio::select! {
+                filled = frames.fill(&mut reader) => filled,
+                written = writer.write(pipeline.unsent()), if has_unsent => {
+                    written.map(|bytes| pipeline.note_sent(bytes))
+                }
+                order = self.orders.recv(), if pipeline.has_room() => {
+                    self.place(order.ok_or(Unwanted)?, pipeline);
+                    Ok(())
+                }
+                () = alarm.rings() => Ok(()),
+            };
+            if let Err(error) = arrived {
+                return Ok(Lost::Broken(error));
+            }
+        }
+    }
+
+    /// Takes on an order and those that wait behind it, so that they are written together.
+    fn place(&mut self, first: Order, pipeline: &mut Pipeline) {
+        let now = self.now();
+        pipeline.place(first, now);
+        while pipeline.has_room() {
+            match self.orders.try_recv() {
+                Ok(order) => pipeline.place(order, now),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits before the next attempt, and refuses what is ordered meanwhile.
+    async fn rest(&mut self, pause: Duration) -> Result<(), Unwanted> {
+        let refuse_all = async {
+            while let Some(order) = self.orders.recv().await {
+                let error: Error = self.status.trouble();
+                let now_ms = self.services.clock.unix_ms();
+                order.work.refuse(&error, order.db, now_ms, &self.services.store, &self.status);
+            }
+        };
+        match tokio::time::timeout(pause, refuse_all).await {
+            Ok(()) => Err(Unwanted),
+            Err(_elapsed) => Ok(()),
+        }
+    }
+
+    fn note_failure(&self, trouble: &str) {
+        let settings = self.services.config.load();
+        self.status.breaker.failed(self.services.clock.monotonic_ms(), tuning(&settings.upstream));
+        self.status.failures.add(1);
+        let text = format!("{}: {trouble}", self.upstream.name());
+        if self.status.set_down(text) {
+            tracing::warn!(upstream = self.upstream.name(), "can't be used: {trouble}");
+        }
+    }
+
+    fn now(&self) -> Moment {
+        let clock = &self.services.clock;
+        Moment { unix_ms: clock.unix_ms(), monotonic_ns: clock.monotonic_ns() }
+    }
+}
+
+fn take_frames(frames: &mut FrameReader, pipeline: &mut Pipeline, now: Moment) -> Result<(), Lost> {
+    while let Some(frame) = frames.next().map_err(Lost::Broken)? {
+        pipeline.take(frame, now)?;
+    }
+    Ok(())
+}
+
+/// One timer for all deadlines of a link. It may ring too early, never too late: most deadlines are met, and moving
+/// the timer for each of them would cost more than looking once in vain.
+struct Alarm {
+    sleep: std::pin::Pin<Box<Sleep>>,
+    /// Monotonic milliseconds; 0 when it has rung.
+    at_ms: u64,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: 0 }
+    }
+
+    /// Sees to it that the alarm rings by `at_ms`.
+    fn set(&mut self, at_ms: u64, now_ms: u64) {
+        if self.at_ms != 0 && self.at_ms <= at_ms {
+            return;
+        }
+        self.at_ms = at_ms.max(1);
+        let pause = Duration::from_millis(at_ms.saturating_sub(now_ms) + 1);
+        self.sleep.set(tokio::time::sleep(pause));
+    }
+
+    async fn rings(&mut self) {
+        self.sleep.as_mut().await;
+        self.at_ms = 0;
+    }
+}

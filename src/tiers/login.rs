@@ -1,0 +1,101 @@
+//! How a connection to upstream begins.
+
+use std::io;
+
+use tokio::io::AsyncWriteExt;
+
+use super::upstream::ByteStream;
+use super::wire::{FrameReader, push_text_request};
+use crate::config::Upstream as Settings;
+use crate::resp::{Frame, FrameKind, Protocol};
+
+/// Logs in in `protocol` and names the connection; returns upstream's id of the connection.
+pub async fn log_in(
+    stream: &mut dyn ByteStream,
+    frames: &mut FrameReader,
+    protocol: Protocol,
+    settings: &Settings,
+) -> io::Result<i64> {
+    let mut request = Vec::new();
+    push_hello(&mut request, protocol, settings);
+    stream.write_all(&request).await?;
+    let reply = next_reply(stream, frames).await?;
+    connection_id(Frame::new(reply))
+}
+
+/// Logs in in RESP3, selects the database and switches the feed on: broadcast, without echoes of what this
+/// connection writes. Ends with a PING, which only an upstream that has loaded its data answers.
+pub async fn arm(stream: &mut dyn ByteStream, frames: &mut FrameReader, settings: &Settings) -> io::Result<()> {
+    let mut requests = Vec::new();
+    let database = base_database(settings).to_string();
+    push_hello(&mut requests, Protocol::Resp3, settings);
+    push_text_request(&mut requests, &["SELECT", &database]);
+    push_text_request(&mut requests, &["CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP"]);
+    push_text_request(&mut requests, &["PING"]);
+    stream.write_all(&requests).await?;
+    connection_id(Frame::new(next_reply(stream, frames).await?))?;
+    for step in ["SELECT", "CLIENT TRACKING", "PING"] {
+        let reply = Frame::new(next_reply(stream, frames).await?);
+        if let Some(error) = reply.as_error() {
+            return Err(refused(step, error));
+        }
+    }
+    Ok(())
+}
+
+/// The database of upstream that stands for database 0 here.
+pub fn base_database(settings: &Settings) -> usize {
+    settings.address.as_ref().map_or(0, |address| address.database as usize)
+}
+
+fn push_hello(out: &mut Vec<u8>, protocol: Protocol, settings: &Settings) {
+    let version = match protocol {
+        Protocol::Resp2 => "2",
+        Protocol::Resp3 => "3",
+    };
+    let mut words = vec!["HELLO", version];
+    if let Some(address) = &settings.address
+        && let Some(password) = &address.password
+    {
+        words.extend(["AUTH", address.username.as_deref().unwrap_or("default"), password.expose()]);
+    }
+    if !settings.client_name.is_empty() {
+        words.extend(["SETNAME", &settings.client_name]);
+    }
+    push_text_request(out, &words);
+}
+
+/// The next frame that answers a request.
+pub async fn next_reply<'f>(stream: &mut dyn ByteStream, frames: &'f mut FrameReader) -> io::Result<&'f [u8]> {
+    loop {
+        // The borrow checker does not see that a frame which is returned ends the loop.
+        while let Some(len) = frames.next()?.map(<[u8]>::len) {
+            if !Frame::new(frames.last(len)).is_push() {
+                return Ok(frames.last(len));
+            }
+        }
+        frames.fill(stream).await?;
+    }
+}
+
+/// The id that the reply to HELLO names.
+fn connection_id(hello: Frame<'_>) -> io::Result<i64> {
+    if let Some(error) = hello.as_error() {
+        return Err(refused("HELLO", error));
+    }
+    let mut fields = hello.children();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        if name.as_bulk() == Some(b"id")
+            && let Some(id) = value.as_integer()
+        {
+            return Ok(id);
+        }
+    }
+    let kind = if matches!(hello.kind(), FrameKind::Map | FrameKind::Array) { "without an id" } else { "unexpected" };
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("the reply to HELLO is {kind}")))
+}
+
+fn refused(step: &str, error: &[u8]) -> io::Error {
+    let text = String::from_utf8_lossy(error);
+    io::Error::new(io::ErrorKind::PermissionDenied, format!("{step} was refused: {text}"))
+}

@@ -1,0 +1,103 @@
+//! What connections want of the link.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::effect::Effect;
+use super::status::{Permit, Status};
+use crate::commands::error::Error;
+use crate::store::{Fetched, Landing, Store, Visit};
+
+/// One thing for the link to do, in one go.
+pub struct Order {
+    /// The client's database.
+    pub db: usize,
+    /// Until when it makes sense, in monotonic milliseconds.
+    pub deadline_ms: u64,
+    /// What.
+    pub work: Work,
+    /// Its place among the pending.
+    pub permit: Permit,
+}
+
+/// What an order is about.
+pub enum Work {
+    /// Bring these keys in.
+    Fill(Vec<Fetch>),
+    /// Have a request run.
+    Forward(Forward),
+    /// Answer when everything upstream did so far has arrived.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// One key to bring in.
+pub struct Fetch {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Of its placeholder.
+    pub ticket: u64,
+}
+
+/// A reply as it came in RESP3, or why there is none. An error reply is an error.
+pub type Answer = Result<Box<[u8]>, Error>;
+
+/// A request to pass on.
+pub struct Forward {
+    /// Encoded.
+    pub request: Vec<u8>,
+    /// What it means for the copies here.
+    pub effect: Effect,
+    /// Who waits; `None` once he was told that it takes too long.
+    pub answer: Option<oneshot::Sender<Answer>>,
+}
+
+impl Work {
+    /// Ends it without having sent anything.
+    pub fn refuse(self, error: &Error, db: usize, now_ms: u64, store: &Store, status: &Status) {
+        status.refused.add(1);
+        match self {
+            Self::Fill(fetches) => {
+                let text: Arc<str> = error.to_string().into();
+                for fetch in fetches {
+                    fetch.land(Fetched::Failed(Arc::clone(&text)), db, now_ms, store, status);
+                }
+            }
+            Self::Forward(mut forward) => forward.answer(Err(error.clone())),
+            // Who waits for the barrier sees that it is gone.
+            Self::Barrier(_) => {}
+        }
+    }
+}
+
+impl Fetch {
+    /// Hands the result over to the store, at this Unix time.
+    pub fn land(&self, fetched: Fetched<'_>, db: usize, now_ms: u64, store: &Store, status: &Status) {
+        let visit = Visit { now_ms, db, touch: true };
+        let tally = match store.land(&self.key, self.ticket, fetched, visit) {
+            Landing::Resident => &status.fills,
+            Landing::Missing => &status.fills_missing,
+            Landing::NotKept => &status.fills_not_kept,
+            Landing::Overtaken => &status.fills_tainted,
+            Landing::Failed(_) => &status.fill_errors,
+        };
+        tally.add(1);
+    }
+}
+
+impl Forward {
+    /// Tells the client, if it still waits.
+    pub fn answer(&mut self, answer: Answer) {
+        if let Some(waiting) = self.answer.take() {
+            // A client that went away needs no answer.
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// Gives up after the request was sent: nobody knows whether it ran. Copies of what it writes go.
+    pub fn abandon(&mut self, trouble: &str, store: &Store) {
+        self.effect.apply(store);
+        let outcome = if self.effect.is_any() { ", the write may or may not have been applied" } else { "" };
+        self.answer(Err(Error::Upstream(format!("{trouble}{outcome}").into())));
+    }
+}

@@ -1,0 +1,383 @@
+//! One connection's requests and replies, without the connection: orders go in and bytes to send come out, frames go
+//! in and orders are settled.
+//!
+//! Replies come in the order of requests, so they are matched by a queue. A request that timed out stays in the queue
+//! until its late reply comes, which is then dropped: no reply is ever matched to another request. Nothing here
+//! waits or reads a clock, so that every order of replies, invalidations, timeouts and losses can be tested.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::databases::{Databases, Step};
+use super::feed;
+use super::login;
+use super::order::{Answer, Fetch, Forward, Order, Work};
+use super::status::{Permit, Status, tuning};
+use super::wire::{push_request, push_text_request};
+use crate::commands::error::Error;
+use crate::limits::{FEED_PROBE_MS, LINK_AWAITED_MAX, LINK_OVERDUE_TIMEOUTS, LINK_UNSENT_PAUSE_BYTES};
+use crate::resp::Frame;
+use crate::services::Services;
+use crate::store::Fetched;
+
+/// A point in time, by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Unix milliseconds, for deadlines of entries.
+    pub unix_ms: u64,
+    /// Monotonic nanoseconds, for everything else.
+    pub monotonic_ns: u64,
+}
+
+impl Moment {
+    fn monotonic_ms(self) -> u64 {
+        self.monotonic_ns / 1_000_000
+    }
+}
+
+/// Why a connection can't be used any further.
+#[derive(Debug)]
+pub enum Lost {
+    /// It was closed or broke, or upstream sent what is no frame.
+    Broken(io::Error),
+    /// A reply came that no request asked for.
+    Unasked,
+    /// Upstream does not answer.
+    Silent,
+    /// Upstream has its data no more, or not yet.
+    Loading,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => write!(f, "{error}"),
+            Self::Unasked => f.write_str("a reply came that nothing asked for"),
+            Self::Silent => f.write_str("it does not answer"),
+            Self::Loading => f.write_str("it is loading its data"),
+        }
+    }
+}
+
+/// A request that was sent, or will be next, and what its reply is for.
+struct Awaited {
+    sent: Moment,
+    deadline_ms: u64,
+    reply: Expected,
+    /// Of the order, with its last request.
+    permit: Option<Permit>,
+}
+
+enum Expected {
+    /// Of a SELECT that others follow at once.
+    Selected,
+    /// Of a SELECT that others wait for.
+    Tried { database: usize },
+    /// Milliseconds that the key of the next [`Expected::Value`] has to live.
+    TimeToLive,
+    Value { fetch: Fetch, db: usize },
+    Answer(Forward),
+    /// A barrier, or a probe of an idle link.
+    Pong { probe: bool, waiting: Option<tokio::sync::oneshot::Sender<()>> },
+}
+
+/// The requests of one connection that are not settled.
+pub struct Pipeline {
+    services: Arc<Services>,
+    status: Arc<Status>,
+    databases: Databases,
+    /// Bytes to send: `outgoing[sent_bytes..]`.
+    outgoing: Vec<u8>,
+    sent_bytes: usize,
+    awaited: VecDeque<Awaited>,
+    /// How many of `awaited`, from its front, were given up.
+    overdue: usize,
+    /// Waits for a database to be selected.
+    held: Option<Order>,
+    /// The last reply to PTTL: an error, or milliseconds.
+    time_to_live: Result<i64, Error>,
+    /// When a request was sent last.
+    active_ms: u64,
+}
+
+impl Pipeline {
+    /// Of a connection that has just logged in.
+    pub fn new(services: &Arc<Services>, status: &Arc<Status>, now: Moment) -> Self {
+        let base = login::base_database(&services.config.load().upstream);
+        Self {
+            services: Arc::clone(services),
+            status: Arc::clone(status),
+            databases: Databases::new(base, base),
+            outgoing: Vec::new(),
+            sent_bytes: 0,
+            awaited: VecDeque::new(),
+            overdue: 0,
+            held: None,
+            time_to_live: Ok(-1),
+            active_ms: now.monotonic_ms(),
+        }
+    }
+
+    /// Whether one more order may be placed.
+    pub fn has_room(&self) -> bool {
+        self.held.is_none()
+            && self.awaited.len() < LINK_AWAITED_MAX
+            && self.unsent().len() < LINK_UNSENT_PAUSE_BYTES
+    }
+
+    /// Bytes to send.
+    pub fn unsent(&self) -> &[u8] {
+        &self.outgoing[self.sent_bytes..]
+    }
+
+    /// Notes that so many of them were sent.
+    pub fn note_sent(&mut self, bytes: usize) {
+        self.sent_bytes += bytes;
+        if self.sent_bytes == self.outgoing.len() {
+            self.sent_bytes = 0;
+            self.outgoing.clear();
+            self.outgoing.shrink_to(LINK_UNSENT_PAUSE_BYTES);
+        }
+    }
+
+    /// Takes an order on; [`Pipeline::has_room`] was asked before.
+    pub fn place(&mut self, order: Order, now: Moment) {
+        if order.deadline_ms <= now.monotonic_ms() {
+            return self.refuse(order, &self.timed_out(), now);
+        }
+        match self.databases.approach(order.db) {
+            Step::Go => {}
+            Step::Refuse(error) => return self.refuse(order, &error, now),
+            Step::Select(database) => self.select(database, Expected::Selected, &order, now),
+            Step::Try(database) => {
+                self.select(database, Expected::Tried { database }, &order, now);
+                self.held = Some(order);
+                return;
+            }
+        }
+        self.send(order, now);
+    }
+
+    /// Settles what a frame from upstream is about.
+    pub fn take(&mut self, frame: &[u8], now: Moment) -> Result<(), Lost> {
+        let frame_bytes = frame;
+        let frame = Frame::new(frame);
+        if frame.is_push() {
+            feed::apply(frame, &self.services.store, &self.status);
+            return Ok(());
+        }
+        let awaited = self.awaited.pop_front().ok_or(Lost::Unasked)?;
+        let was_given_up = self.overdue > 0;
+        self.overdue = self.overdue.saturating_sub(1);
+        let is_loading = frame.as_error().is_some_and(|error| error.starts_with(b"LOADING"));
+        if !is_loading {
+            self.status.note_reply(awaited.sent.monotonic_ns, now.monotonic_ns);
+        }
+        self.settle(awaited, frame, frame_bytes, was_given_up, now);
+        if is_loading { Err(Lost::Loading) } else { Ok(()) }
+    }
+
+    /// Gives up what is due and keeps an idle connection under watch. Fails when upstream is silent for too long.
+    pub fn tick(&mut self, now: Moment) -> Result<(), Lost> {
+        let now_ms = now.monotonic_ms();
+        while let Some(awaited) = self.awaited.get_mut(self.overdue)
+            && awaited.deadline_ms <= now_ms
+        {
+            self.overdue += 1;
+            self.give_up(self.overdue - 1, now);
+        }
+        if let Some(oldest) = self.awaited.front() {
+            let more_ms = self.timeout_ms() * (LINK_OVERDUE_TIMEOUTS - 1);
+            let is_probe = matches!(oldest.reply, Expected::Pong { probe: true, .. });
+            if self.overdue > 0 && (is_probe || oldest.deadline_ms + more_ms <= now_ms) {
+                return Err(Lost::Silent);
+            }
+        } else if now_ms >= self.active_ms + FEED_PROBE_MS {
+            push_text_request(&mut self.outgoing, &["PING"]);
+            let reply = Expected::Pong { probe: true, waiting: None };
+            self.wait_for(reply, now_ms + self.timeout_ms(), None, now);
+        }
+        Ok(())
+    }
+
+    /// When [`Pipeline::tick`] has something to do next, in monotonic milliseconds.
+    pub fn next_tick_ms(&self) -> u64 {
+        let due = self.awaited.get(self.overdue).map(|awaited| awaited.deadline_ms);
+        let oldest = self.awaited.front().filter(|_| self.overdue > 0);
+        let silent = oldest.map(|oldest| oldest.deadline_ms + self.timeout_ms() * (LINK_OVERDUE_TIMEOUTS - 1));
+        due.into_iter().chain(silent).min().unwrap_or(self.active_ms + FEED_PROBE_MS)
+    }
+
+    /// Fails everything: the connection is lost.
+    pub fn fail(mut self, lost: &Lost, now: Moment) {
+        let trouble = format!("connection lost: {lost}");
+        let error = Error::Upstream(trouble.as_str().into());
+        while let Some(awaited) = self.awaited.pop_front() {
+            match awaited.reply {
+                Expected::Value { fetch, db } => self.land(&fetch, Fetched::Failed(text(&error)), db, now),
+                Expected::Answer(mut forward) => forward.abandon(&trouble, &self.services.store),
+                // Who waits for a barrier sees that it is gone.
+                _ => {}
+            }
+        }
+        if let Some(order) = self.held.take() {
+            self.refuse(order, &error, now);
+        }
+    }
+
+    fn refuse(&self, order: Order, error: &Error, now: Moment) {
+        order.work.refuse(error, order.db, now.unix_ms, &self.services.store, &self.status);
+    }
+
+    fn select(&mut self, database: usize, reply: Expected, before: &Order, now: Moment) {
+        push_text_request(&mut self.outgoing, &["SELECT", &database.to_string()]);
+        self.wait_for(reply, before.deadline_ms, None, now);
+    }
+
+    fn send(&mut self, order: Order, now: Moment) {
+        let Order { db, deadline_ms, work, permit } = order;
+        match work {
+            Work::Fill(fetches) => self.send_fetches(fetches, db, deadline_ms, permit, now),
+            Work::Forward(mut forward) => {
+                self.outgoing.extend_from_slice(&std::mem::take(&mut forward.request));
+                self.status.forwarded.add(1);
+                self.wait_for(Expected::Answer(forward), deadline_ms, Some(permit), now);
+            }
+            Work::Barrier(waiting) => {
+                push_text_request(&mut self.outgoing, &["PING"]);
+                let reply = Expected::Pong { probe: false, waiting: Some(waiting) };
+                self.wait_for(reply, deadline_ms, Some(permit), now);
+            }
+        }
+    }
+
+    /// PTTL goes before GET, so that the value can be stored from where it was received. A write between the two is
+    /// followed by an invalidation.
+    fn send_fetches(&mut self, fetches: Vec<Fetch>, db: usize, deadline_ms: u64, permit: Permit, now: Moment) {
+        let last = fetches.len() - 1;
+        let mut permit = Some(permit);
+        for (index, fetch) in fetches.into_iter().enumerate() {
+            for name in [&b"PTTL"[..], b"GET"] {
+                push_request(&mut self.outgoing, [name, &fetch.key].into_iter());
+            }
+            self.wait_for(Expected::TimeToLive, deadline_ms, None, now);
+            let permit = permit.take_if(|_| index == last);
+            self.wait_for(Expected::Value { fetch, db }, deadline_ms, permit, now);
+        }
+    }
+
+    fn wait_for(&mut self, reply: Expected, deadline_ms: u64, permit: Option<Permit>, now: Moment) {
+        self.active_ms = now.monotonic_ms();
+        self.awaited.push_back(Awaited { sent: now, deadline_ms, reply, permit });
+    }
+
+    fn settle(&mut self, awaited: Awaited, frame: Frame<'_>, bytes: &[u8], was_given_up: bool, now: Moment) {
+        match awaited.reply {
+            Expected::Selected => {}
+            Expected::Tried { database } => {
+                self.databases.learn(database, refusal(frame));
+                if let Some(order) = self.held.take() {
+                    self.place(order, now);
+                }
+            }
+            Expected::TimeToLive => {
+                self.time_to_live = refusal(frame).map_or(Ok(frame.as_integer().unwrap_or(0)), Err);
+            }
+            Expected::Value { .. } if was_given_up => {}
+            Expected::Value { fetch, db } => {
+                let fetched = self.fetched(frame, awaited.sent, now);
+                self.land(&fetch, fetched, db, now);
+            }
+            Expected::Answer(mut forward) => {
+                if !frame.is_error() {
+                    forward.effect.apply(&self.services.store);
+                }
+                forward.answer(answer(frame, bytes));
+            }
+            Expected::Pong { waiting, .. } => {
+                // Who waited may be gone.
+                _ = waiting.map(|waiting| waiting.send(()));
+            }
+        }
+    }
+
+    /// What the reply to GET means, with that to PTTL before it. Upstream read both after they were sent, so an
+    /// entry here never outlives upstream's.
+    fn fetched<'f>(&self, value: Frame<'f>, sent: Moment, now: Moment) -> Fetched<'f> {
+        let settings = &self.services.config.load().upstream;
+        if let Some(error) = refusal(value) {
+            let is_other_type = error.prefix() == "WRONGTYPE";
+            return if is_other_type { Fetched::NotKept } else { Fetched::Failed(text(&error)) };
+        }
+        let Some(bytes) = value.as_bulk() else {
+            let until_ms = now.unix_ms + settings.negative_ttl.as_millis() as u64;
+            return Fetched::Missing { until_ms };
+        };
+        if bytes.len() as u64 > settings.fill_value_max_bytes {
+            return Fetched::NotKept;
+        }
+        match &self.time_to_live {
+            Err(error) => Fetched::Failed(text(error)),
+            Ok(-1) => Fetched::Value { value: bytes, deadline_ms: None },
+            // The key was gone (-2) when it was asked for its time, so its new time is not known: none is assumed.
+            Ok(left_ms) => {
+                Fetched::Value { value: bytes, deadline_ms: Some(sent.unix_ms + (*left_ms).max(0) as u64) }
+            }
+        }
+    }
+
+    fn give_up(&mut self, index: usize, now: Moment) {
+        let error = self.timed_out();
+        let awaited = &mut self.awaited[index];
+        if awaited.permit.take().is_some() {
+            let settings = &self.services.config.load().upstream;
+            self.status.timeouts.add(1);
+            self.status.breaker.failed(now.monotonic_ms(), tuning(settings));
+        }
+        match &mut awaited.reply {
+            Expected::Value { fetch, db } => {
+                let (store, status) = (&self.services.store, &self.status);
+                fetch.land(Fetched::Failed(text(&error)), *db, now.unix_ms, store, status);
+            }
+            Expected::Answer(forward) => forward.abandon(&no_answer(&self.services), &self.services.store),
+            Expected::Pong { waiting, .. } => *waiting = None,
+            Expected::Tried { .. } => {
+                if let Some(order) = self.held.take() {
+                    self.refuse(order, &error, now);
+                }
+            }
+            Expected::Selected | Expected::TimeToLive => {}
+        }
+    }
+
+    fn land(&self, fetch: &Fetch, fetched: Fetched<'_>, db: usize, now: Moment) {
+        fetch.land(fetched, db, now.unix_ms, &self.services.store, &self.status);
+    }
+
+    fn timed_out(&self) -> Error {
+        Error::Upstream(no_answer(&self.services).into())
+    }
+
+    fn timeout_ms(&self) -> u64 {
+        self.services.config.load().upstream.timeout.as_millis() as u64
+    }
+}
+
+fn no_answer(services: &Services) -> String {
+    format!("no answer within {} ms", services.config.load().upstream.timeout.as_millis())
+}
+
+/// The error that a reply is, if it is one.
+fn refusal(reply: Frame<'_>) -> Option<Error> {
+    reply.as_error().map(|error| Error::Verbatim(String::from_utf8_lossy(error).into()))
+}
+
+fn answer(frame: Frame<'_>, bytes: &[u8]) -> Answer {
+    refusal(frame).map_or_else(|| Ok(bytes.into()), Err)
+}
+
+fn text(error: &Error) -> Arc<str> {
+    error.to_string().into()
+}

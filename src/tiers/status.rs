@@ -1,0 +1,211 @@
+//! What the link to upstream tells the rest of the server: whether it is worth asking, and what it has counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+
+use super::breaker::{Breaker, Tuning};
+use crate::commands::error::Error;
+use crate::config::Upstream as Settings;
+use crate::limits::{LINK_ORDERS_MAX, LINK_PENDING_BYTES_MAX};
+use crate::stats::histogram::Histogram;
+
+/// Whether there is a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// None; the first attempt to get one is under way.
+    Connecting,
+    /// There is one, logged in and with tracking on.
+    Up,
+    /// None, and the last attempt failed.
+    Down,
+}
+
+impl LinkState {
+    const ALL: [Self; 3] = [Self::Connecting, Self::Up, Self::Down];
+
+    /// The name that INFO shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A number that several threads count up.
+#[derive(Debug, Default)]
+pub struct Tally(AtomicU64);
+
+impl Tally {
+    /// Adds to it.
+    pub fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Relaxed);
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The state of the link and of its breaker, and what was counted.
+pub struct Status {
+    state: AtomicU8,
+    /// Why there is no connection.
+    trouble: ArcSwap<String>,
+    /// Tells whether calls may go out.
+    pub breaker: Box<dyn Breaker>,
+    /// Orders that are not settled yet, and the bytes of their requests.
+    pending: AtomicUsize,
+    pending_bytes: AtomicUsize,
+    /// Monotonic milliseconds: what upstream did before has arrived here.
+    synced_at_ms: AtomicU64,
+    /// Nanoseconds from sending a request to its reply. The link's thread writes.
+    pub latencies: Histogram,
+    /// Values that were stored.
+    pub fills: Tally,
+    /// Keys that upstream was found not to have.
+    pub fills_missing: Tally,
+    /// Values that are not kept here: of another type, too large, or there was no room.
+    pub fills_not_kept: Tally,
+    /// Values that were not stored because the key was written meanwhile.
+    pub fills_tainted: Tally,
+    /// Fetches that failed.
+    pub fill_errors: Tally,
+    /// Requests sent over the link for clients.
+    pub forwarded: Tally,
+    /// Requests sent over connections of sessions.
+    pub relayed: Tally,
+    /// Connections of sessions that are open.
+    pub sessions: AtomicUsize,
+    /// Orders that got no answer in time.
+    pub timeouts: Tally,
+    /// Orders refused without being sent.
+    pub refused: Tally,
+    /// Keys that the feed named as changed.
+    pub invalidations: Tally,
+    /// Times that the feed said that everything changed.
+    pub flushes: Tally,
+    /// Connections made, the first included.
+    pub connects: Tally,
+    /// Attempts to connect that failed, and connections lost.
+    pub failures: Tally,
+}
+
+/// Counts an order as pending for as long as it lives.
+pub struct Permit {
+    status: Arc<Status>,
+    bytes: usize,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.status.pending.fetch_sub(1, Relaxed);
+        self.status.pending_bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// The breaker's knobs.
+pub fn tuning(settings: &Settings) -> Tuning {
+    Tuning { failures_max: settings.breaker_failures, open_ms: settings.breaker_open.as_millis() as u64 }
+}
+
+impl Status {
+    /// The state before the first attempt to connect.
+    pub fn new(breaker: Box<dyn Breaker>) -> Self {
+        Self {
+            state: AtomicU8::new(LinkState::Connecting as u8),
+            trouble: ArcSwap::from_pointee(String::new()),
+            breaker,
+            pending: AtomicUsize::new(0),
+            pending_bytes: AtomicUsize::new(0),
+            synced_at_ms: AtomicU64::new(0),
+            latencies: Histogram::default(),
+            fills: Tally::default(),
+            fills_missing: Tally::default(),
+            fills_not_kept: Tally::default(),
+            fills_tainted: Tally::default(),
+            fill_errors: Tally::default(),
+            forwarded: Tally::default(),
+            relayed: Tally::default(),
+            sessions: AtomicUsize::new(0),
+            timeouts: Tally::default(),
+            refused: Tally::default(),
+            invalidations: Tally::default(),
+            flushes: Tally::default(),
+            connects: Tally::default(),
+            failures: Tally::default(),
+        }
+    }
+
+    /// Whether there is a connection.
+    pub fn state(&self) -> LinkState {
+        LinkState::ALL[usize::from(self.state.load(Relaxed))]
+    }
+
+    /// Notes that there is a connection, or that one is being made.
+    pub fn set_state(&self, state: LinkState) {
+        self.state.store(state as u8, Relaxed);
+    }
+
+    /// Notes that there is no connection, and why. Returns whether that is news.
+    pub fn set_down(&self, trouble: String) -> bool {
+        self.set_state(LinkState::Down);
+        let is_news = **self.trouble.load() != trouble;
+        self.trouble.store(Arc::new(trouble));
+        is_news
+    }
+
+    /// The error for who needs the link while it is down.
+    pub fn trouble(&self) -> Error {
+        Error::Upstream(format!("not connected: {}", self.trouble.load()).into())
+    }
+
+    /// Fails if asking upstream makes no sense now. Takes the breaker's probe.
+    pub fn check(&self, now_ms: u64, tuning: Tuning) -> Result<(), Error> {
+        if self.state() == LinkState::Down {
+            return Err(self.trouble());
+        }
+        if !self.breaker.admits(now_ms, tuning) {
+            let text = format!("the breaker is open after {} failures", tuning.failures_max);
+            return Err(Error::Upstream(text.into()));
+        }
+        Ok(())
+    }
+
+    /// Admits an order whose requests have this many bytes; `None` when too much is pending. A single giant
+    /// request is admitted when nothing else is pending.
+    pub fn admit(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
+        let pending = self.pending.fetch_add(1, Relaxed);
+        let pending_bytes = self.pending_bytes.fetch_add(bytes, Relaxed);
+        let permit = Permit { status: Arc::clone(self), bytes };
+        let has_room = pending < LINK_ORDERS_MAX && pending_bytes + bytes <= LINK_PENDING_BYTES_MAX;
+        (has_room || pending == 0).then_some(permit)
+    }
+
+    /// Orders that are not settled yet.
+    pub fn pending(&self) -> usize {
+        self.pending.load(Relaxed)
+    }
+
+    /// Notes a reply: what upstream did before it was sent has arrived.
+    pub fn note_reply(&self, sent_ns: u64, now_ns: u64) {
+        self.latencies.record(now_ns.saturating_sub(sent_ns));
+        self.note_sync(sent_ns);
+        self.breaker.succeeded();
+    }
+
+    /// Notes that nothing of what upstream did until now can be missed from now on.
+    pub fn note_sync(&self, now_ns: u64) {
+        self.synced_at_ms.store(now_ns / 1_000_000, Relaxed);
+    }
+
+    /// How old L1's view of upstream may be: milliseconds since the last moment of which it is known that
+    /// everything upstream did before has been applied here.
+    pub fn feed_lag_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.synced_at_ms.load(Relaxed))
+    }
+}
