@@ -10,9 +10,11 @@ FROM rust:1.95-bookworm AS builder
 WORKDIR /build
 ARG TARGET=x86_64-unknown-linux-gnu
 COPY . .
-# The flags for the processor stand in .cargo/config.toml; a RUSTFLAGS variable would replace them.
+# These flags are added to those for the processor in .cargo/config.toml; a RUSTFLAGS variable would replace those.
+# A static binary can't look whether its C library has getrandom(2), and would open /dev/urandom: it calls the kernel.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
-    cargo build --release --locked --bin forebay --target $TARGET --config "target.$TARGET.rustflags=['-C','target-feature=+crt-static']" \
+    cargo build --release --locked --bin forebay --target $TARGET --config "target.$TARGET.rustflags=[\
+    '-C', 'target-feature=+crt-static', '--cfg', 'getrandom_backend=\"linux_getrandom\"']" \
     && install -D target/$TARGET/release/forebay /image/forebay \
     && install -d -o 65532 -g 65532 /image/data
 

@@ -48,12 +48,12 @@ impl Clock {
     /// Milliseconds since 1970. May step in either direction when the system's clock is set.
     #[inline]
     pub fn unix_ms(&self) -> u64 {
-        self.unix().as_millis() as u64
+        Self::unix().as_millis() as u64
     }
 
     /// Microseconds since 1970.
     pub fn unix_us(&self) -> u64 {
-        self.unix().as_micros() as u64
+        Self::unix().as_micros() as u64
     }
 
     /// Nanoseconds since this clock was made; never steps.
@@ -73,7 +73,7 @@ impl Clock {
         self.monotonic_ns() / 1_000_000
     }
 
-    fn unix(&self) -> Duration {
+    fn unix() -> Duration {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 }
@@ -90,7 +90,7 @@ fn ticks() -> u64 {
     0
 }
 
-/// Whether the counter runs at one rate on all cores and in all power states: CPUID 8000_0007h, EDX bit 8.
+/// Whether the counter runs at one rate on all cores and in all power states: CPUID `8000_0007h`, EDX bit 8.
 fn counter_is_steady() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

@@ -22,7 +22,7 @@ use crate::services::Services;
 use crate::session::Session;
 use crate::stats::vitals::SAMPLE_PERIOD;
 use crate::tiers::Tiers;
-use crate::worker::{BufferPool, LookaheadPool, Worker};
+use crate::worker::Worker;
 
 /// How often dead entries are swept, and clients checked against their limits.
 const SWEEP_PERIOD: Duration = Duration::from_millis(100);
@@ -136,8 +136,7 @@ fn start_workers(
             if let Some(core) = pin_to {
                 pin(core);
             }
-            let counters = services.counters.add_worker();
-            let worker = Worker { services, tiers, counters, buffers: BufferPool::default(), lookaheads: LookaheadPool::default() };
+            let worker = Worker::new(services, tiers);
             LocalSet::new().block_on(&runtime, serve_connections(worker, handed_over, connections));
         };
         threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);

@@ -126,5 +126,6 @@ impl Services {
 
 fn random_hex_40() -> String {
     let random = ahash::RandomState::new();
-    (0u8..5).map(|part| format!("{:08x}", random.hash_one(part) as u32)).collect()
+    let parts = [0u8, 1, 2].map(|part| format!("{:016x}", random.hash_one(part)));
+    parts.concat()[..40].to_owned()
 }

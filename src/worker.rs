@@ -23,6 +23,15 @@ pub struct Worker {
     pub lookaheads: LookaheadPool,
 }
 
+impl Worker {
+    /// A worker without connections. What it counts is added to what `services` report.
+    pub fn new(services: Arc<Services>, tiers: Option<Arc<Tiers>>) -> Self {
+        let counters = services.counters.add_worker();
+        let (buffers, lookaheads) = (BufferPool::default(), LookaheadPool::default());
+        Self { services, tiers, counters, buffers, lookaheads }
+    }
+}
+
 /// Lookaheads that connections need not hold: one for each that waits in the middle of a batch, and one more.
 #[derive(Default)]
 pub struct LookaheadPool {

@@ -20,7 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log", &["config"]),
     ("health", &["config"]),
     ("clients", &["config", "limits", "resp"]),
-    ("session", &["clients", "config", "resp"]),
+    // A session may own a connection to upstream; it holds it for the tiers and does not look into it.
+    ("session", &["clients", "config", "resp", "tiers::SessionLink"]),
     // Counters are kept per row of the command table, and INFO reports on everything that is shared.
     ("stats", &["clients", "commands::index", "config", "limits", "pause", "resp", "services", "store"]),
     // Every handler may use what is shared; the settings name an eviction policy of the store.
@@ -38,8 +39,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     // What the connections of a thread share: the buffers are those of `net`.
     ("worker", &["limits", "net", "services", "stats", "tiers"]),
     ("dispatch", &["clients", "commands", "limits", "resp", "services", "session", "stats", "store", "tiers", "worker"]),
-    // The acceptor hands sockets to the threads that `server` started.
-    ("net", &["clients", "config", "dispatch", "limits", "resp", "server", "services", "session", "worker"]),
+    // The acceptor hands sockets to the threads that `server` started. A batch keeps what dispatch has begun to ask
+    // of upstream for its requests.
+    (
+        "net",
+        &[
+            "clients", "config", "dispatch", "limits", "resp", "server", "services", "session", "tiers::Begun",
+            "worker",
+        ],
+    ),
     ("http", &["commands::index", "limits", "services", "stats"]),
     (
         "server",

@@ -81,6 +81,7 @@ impl<'r> Args<'r> {
     }
 }
 
+#[expect(clippy::copy_iterator, reason = "a handler copies the cursor to look at the arguments twice")]
 impl<'r> Iterator for Args<'r> {
     type Item = &'r [u8];
 

@@ -12,8 +12,8 @@ use crate::values::text::Text;
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    Command::new("DEBUG", -2, "", &[], ADMIN.or(NOSCRIPT).or(LOADING).or(STALE).or(INTERNAL), "1.0.0",
-                 "Depends on subcommand.", Handler::Waiting(debug), "Groups commands for testing the server itself."),
+    Command::new("DEBUG", -2, "", &[], ADMIN.or(NOSCRIPT).or(LOADING).or(STALE), "1.0.0", "Depends on subcommand.",
+                 Handler::Waiting(debug), "Groups commands for testing the server itself."),
 ];
 
 /// A subcommand. Not a row of the command table: Redis does not show them there either.
@@ -31,7 +31,12 @@ enum Run {
 
 const fn action(name: &'static str, arguments: (usize, usize), run: Run) -> Action {
     let (arguments_min, arguments_max) = arguments;
-    Action { name, arguments_min, arguments_max, run }
+    Action {
+        name,
+        arguments_min,
+        arguments_max,
+        run,
+    }
 }
 
 const ACTIONS: &[Action] = &[
@@ -99,7 +104,11 @@ fn gate(call: &SessionCall<'_>) -> Result {
         DebugAccess::Local => call.session.client.is_local,
         DebugAccess::Everybody => true,
     };
-    if allowed { Ok(()) } else { Err(Error::DEBUG_REFUSED) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(Error::DEBUG_REFUSED)
+    }
 }
 
 /// For what concerns parts that this server does not have, and has nothing to lose by.
@@ -146,7 +155,12 @@ fn object(call: &mut SessionCall<'_>) -> Result {
     let key = Key::find(&mut shard, name, hash, call.visit);
     let entry = key.entry().ok_or(Error::NoSuchKey)?;
     let encoding = key.encoding().unwrap_or_default();
-    let idle_s = store.policy().0.idle_ms(entry.rank(), call.visit.now_ms).unwrap_or(0) / 1000;
+    let idle_s = store
+        .policy()
+        .0
+        .idle_ms(entry.rank(), call.visit.now_ms)
+        .unwrap_or(0)
+        / 1000;
     let line = format!(
         "Value at:{:p} refcount:1 encoding:{encoding} serializedlength:{} lru:{} lru_seconds_idle:{idle_s}",
         entry.key().as_ptr(),
@@ -203,7 +217,11 @@ impl Population {
         let count = positive(call)?;
         let prefix = call.args.next().unwrap_or(b"key").to_vec();
         let value_bytes = if call.args.is_empty() { 0 } else { positive(call)? };
-        Ok(Self { count, prefix, value_bytes })
+        Ok(Self {
+            count,
+            prefix,
+            value_bytes,
+        })
     }
 
     fn create(&self, index: usize, call: &SessionCall<'_>) {
@@ -215,7 +233,10 @@ impl Population {
         let store = &call.services.store;
         let hash = store.hash(&name);
         let mut shard = store.lock(hash);
-        let visit = Visit { touch: false, ..call.visit };
+        let visit = Visit {
+            touch: false,
+            ..call.visit
+        };
         let mut key = Key::find(&mut shard, &name, hash, visit);
         if !key.exists() {
             key.set(&value, None);
@@ -224,11 +245,18 @@ impl Population {
 }
 
 fn positive(call: &mut SessionCall<'_>) -> Result<usize> {
-    let number = call.args.integer().ok().and_then(|number| usize::try_from(number).ok());
+    let number = call
+        .args
+        .integer()
+        .ok()
+        .and_then(|number| usize::try_from(number).ok());
     number.ok_or(Error::NOT_POSITIVE)
 }
 
-#[expect(clippy::approx_constant, reason = "Redis's test value, three digits of pi, is what its tests expect")]
+#[expect(
+    clippy::approx_constant,
+    reason = "Redis's test value, three digits of pi, is what its tests expect"
+)]
 fn protocol(call: &mut SessionCall<'_>) -> Result {
     let name = call.args.text()?.to_ascii_lowercase();
     let reply = &mut call.reply;

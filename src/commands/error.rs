@@ -115,7 +115,7 @@ impl Error {
         "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
          between policies at runtime LRU and LFU data will take some time to adjust.",
     );
-    /// BITFIELD_RO was asked to write.
+    /// `BITFIELD_RO` was asked to write.
     pub const BITFIELD_READ_ONLY: Self = Self::Fixed("BITFIELD_RO only supports the GET subcommand");
 
     /// COMMAND GETKEYS of no command.

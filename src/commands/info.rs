@@ -14,6 +14,7 @@ pub const COMMANDS: &[Command] = &[
 
 fn info(call: &mut SessionCall<'_>) -> Result {
     let wanted = Wanted::new(call.args);
-    call.reply.verbatim("txt", report(call.services, &wanted).as_bytes());
+    call.reply
+        .verbatim("txt", report(call.services, &wanted).as_bytes());
     Ok(())
 }

@@ -66,7 +66,8 @@ fn pexpireat(call: &mut KeyCall<'_>) -> Result {
 fn set_deadline(call: &mut KeyCall<'_>, command: &str, unit: Unit, origin: Origin) -> Result {
     let time = call.args.bytes()?;
     let condition = Condition::parse(call.args)?;
-    let at_ms = deadline_ms(time, unit, origin, call.visit.now_ms)?.ok_or_else(|| Error::invalid_expire(command))?;
+    let at_ms =
+        deadline_ms(time, unit, origin, call.visit.now_ms)?.ok_or_else(|| Error::invalid_expire(command))?;
     call.key.touch();
     let changes = call.key.exists() && condition.allows(at_ms, call.key.deadline_ms());
     if changes {
@@ -116,7 +117,9 @@ impl Condition {
                 ("GT", &mut condition.gt),
                 ("LT", &mut condition.lt),
             ];
-            let flag = flags.into_iter().find_map(|(word, flag)| options.take_word(word).then_some(flag));
+            let flag = flags
+                .into_iter()
+                .find_map(|(word, flag)| options.take_word(word).then_some(flag));
             let unknown = || Error::plain(format!("Unsupported option {}", String::from_utf8_lossy(option)));
             *flag.ok_or_else(unknown)? = true;
         }

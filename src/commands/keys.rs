@@ -61,7 +61,10 @@ fn del(call: &mut KeysCall<'_>) -> Result {
     count(call, |key| key.take().map(|entry| store.free(entry)).is_some())
 }
 
-#[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is for one lifetime of a key")]
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method alone is for one lifetime of a key"
+)]
 fn exists(call: &mut KeysCall<'_>) -> Result {
     count(call, |key| key.look())
 }
@@ -75,14 +78,17 @@ fn touch(call: &mut KeysCall<'_>) -> Result {
 
 /// Replies with the number of keys that `fits` is true for.
 fn count(call: &mut KeysCall<'_>, mut fits: impl FnMut(&mut Key<'_>) -> bool) -> Result {
-    let count = (0..call.keys.len()).filter(|&index| fits(&mut call.keys.get(index))).count();
+    let count = (0..call.keys.len())
+        .filter(|&index| fits(&mut call.keys.get(index)))
+        .count();
     call.reply.integer(count as i64);
     Ok(())
 }
 
 fn r#type(call: &mut KeyCall<'_>) -> Result {
     call.key.look();
-    call.reply.simple(call.key.entry().map_or("none", EntryRef::type_name));
+    call.reply
+        .simple(call.key.entry().map_or("none", EntryRef::type_name));
     Ok(())
 }
 
@@ -196,20 +202,30 @@ fn object_refcount(call: &mut KeyCall<'_>) -> Result {
 fn object_idletime(call: &mut KeyCall<'_>) -> Result {
     let (policy, _) = call.services.store.policy();
     let now_ms = call.visit.now_ms;
-    reply_rank(call, |rank| policy.idle_ms(rank, now_ms).map(|ms| ms / 1000), &Error::IDLE_TIME_UNKNOWN)
+    reply_rank(
+        call,
+        |rank| policy.idle_ms(rank, now_ms).map(|ms| ms / 1000),
+        &Error::IDLE_TIME_UNKNOWN,
+    )
 }
 
 fn object_freq(call: &mut KeyCall<'_>) -> Result {
     let (policy, tuning) = call.services.store.policy();
     let now_ms = call.visit.now_ms;
-    reply_rank(call, |rank| policy.frequency(rank, now_ms, &tuning).map(u64::from), &Error::FREQUENCY_UNKNOWN)
+    reply_rank(
+        call,
+        |rank| policy.frequency(rank, now_ms, tuning).map(u64::from),
+        &Error::FREQUENCY_UNKNOWN,
+    )
 }
 
 /// Replies with what the policy knows by the entry's rank, or the error that tells that it does not know.
 fn reply_rank(call: &mut KeyCall<'_>, known: impl Fn(u32) -> Option<u64>, otherwise: &Error) -> Result {
     call.key.look();
     match call.key.entry() {
-        Some(entry) => call.reply.integer(known(entry.rank()).ok_or_else(|| otherwise.clone())? as i64),
+        Some(entry) => call
+            .reply
+            .integer(known(entry.rank()).ok_or_else(|| otherwise.clone())? as i64),
         None => call.reply.null(),
     }
     Ok(())

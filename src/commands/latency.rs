@@ -32,7 +32,11 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 const OPERATOR: Flags = ADMIN.or(NOSCRIPT).or(LOADING).or(STALE);
-const TIPS: &[&str] = &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+const TIPS: &[&str] = &[
+    "nondeterministic_output",
+    "request_policy:all_nodes",
+    "response_policy:special",
+];
 
 const HELP: &[&str] = &[
     "DOCTOR",
@@ -75,7 +79,9 @@ fn histogram(call: &mut SessionCall<'_>) -> Result {
 /// Whether `name` means the command, or the container that it is a subcommand of.
 fn is_named(entry: &Entry, name: &[u8]) -> bool {
     let container = entry.full_name.split('|').next().unwrap_or_default();
-    [&*entry.full_name, container].iter().any(|own| own.as_bytes().eq_ignore_ascii_case(name))
+    [&*entry.full_name, container]
+        .iter()
+        .any(|own| own.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// How many calls took at most 1, 2, 4 ... µs, as far as the number grows from one bound to the next. A bound is
@@ -168,9 +174,15 @@ fn chart(event: &str, spikes: &Spikes, now_s: u64) -> String {
     for row in (1..=ROWS).rev() {
         push_line(&mut text, shown.iter().map(|(_, ms)| bar(*ms, high, row, ROWS)));
     }
-    let ages: Vec<Vec<char>> = shown.iter().map(|(at_s, _)| age(now_s.saturating_sub(*at_s))).collect();
+    let ages: Vec<Vec<char>> = shown
+        .iter()
+        .map(|(at_s, _)| age(now_s.saturating_sub(*at_s)))
+        .collect();
     for row in 0..ages.iter().map(Vec::len).max().unwrap_or(0) {
-        push_line(&mut text, ages.iter().map(|age| age.get(row).copied().unwrap_or(' ')));
+        push_line(
+            &mut text,
+            ages.iter().map(|age| age.get(row).copied().unwrap_or(' ')),
+        );
     }
     text
 }
@@ -218,16 +230,27 @@ fn diagnosis(events: &[(&str, Spikes)], threshold_ms: u64) -> String {
     if events.is_empty() {
         return format!("No latency spike of {threshold_ms} ms or longer since the last LATENCY RESET.\n");
     }
-    let mut text = format!("Events with latency spikes of {threshold_ms} ms or longer since the last LATENCY RESET:\n\n");
+    let mut text = format!(
+        "Events with latency spikes of {threshold_ms} ms or longer since the last LATENCY RESET:\n\n"
+    );
     for (event, spikes) in events {
         let spikes_len = spikes.history.len() as u64;
         let mean = spikes.history.iter().map(|(_, ms)| ms).sum::<u64>() / spikes_len.max(1);
         let max = spikes.max_ms;
-        writeln!(text, "- {event}: {spikes_len} seconds with a spike, {mean} ms on average, {max} ms at most.")
-            .expect("writing to a String does not fail");
+        writeln!(
+            text,
+            "- {event}: {spikes_len} seconds with a spike, {mean} ms on average, {max} ms at most."
+        )
+        .expect("writing to a String does not fail");
     }
-    text.push_str("\nSLOWLOG GET shows which requests they were, LATENCY HISTOGRAM how all others did. Suspects are\n");
-    text.push_str("requests for very many keys at once (KEYS, large MGET or DEL), very large values, and a machine\n");
-    text.push_str("whose cores or memory others use as well (compare used_cpu_* and used_memory_rss in INFO).\n");
+    text.push_str(
+        "\nSLOWLOG GET shows which requests they were, LATENCY HISTOGRAM how all others did. Suspects are\n",
+    );
+    text.push_str(
+        "requests for very many keys at once (KEYS, large MGET or DEL), very large values, and a machine\n",
+    );
+    text.push_str(
+        "whose cores or memory others use as well (compare used_cpu_* and used_memory_rss in INFO).\n",
+    );
     text
 }

@@ -27,7 +27,11 @@ pub const COMMANDS: &[Command] = &[
     ]),
 ];
 
-const TIPS: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+const TIPS: &[&str] = &[
+    "nondeterministic_output",
+    "request_policy:all_shards",
+    "response_policy:special",
+];
 
 const HELP: &[&str] = &[
     "DOCTOR",
@@ -64,7 +68,9 @@ fn usage(call: &mut KeyCall<'_>) -> Result {
 fn purge(mut call: SessionCall<'_>) -> Waiting<'_> {
     Box::pin(async move {
         // Some milliseconds for each GiB that was freed: not on the worker.
-        tokio::task::spawn_blocking(allocator::purge).await.map_err(|error| Error::plain(error.to_string()))?;
+        tokio::task::spawn_blocking(allocator::purge)
+            .await
+            .map_err(|error| Error::plain(error.to_string()))?;
         call.reply.ok();
         Ok(())
     })
@@ -112,15 +118,24 @@ fn figures(memory: &Memory) -> Vec<(&'static str, Figure)> {
         ("aof.buffer", Bytes(0)),
         ("overhead.total", Bytes(memory.overhead())),
         ("keys.count", Bytes(memory.keys as u64)),
-        ("keys.bytes-per-key", Bytes(memory.used.checked_div(memory.keys as u64).unwrap_or(0))),
+        (
+            "keys.bytes-per-key",
+            Bytes(memory.used.checked_div(memory.keys as u64).unwrap_or(0)),
+        ),
         ("dataset.bytes", Bytes(memory.dataset())),
         ("dataset.percentage", Ratio(memory.dataset_percent())),
         ("peak.percentage", Ratio(ratio(memory.used, memory.peak) * 100.0)),
         ("allocator.allocated", Bytes(heap.allocated)),
         ("allocator.active", Bytes(heap.active)),
         ("allocator.resident", Bytes(heap.resident)),
-        ("allocator-fragmentation.ratio", Ratio(ratio(heap.active, heap.allocated))),
-        ("allocator-fragmentation.bytes", beyond(heap.active, heap.allocated)),
+        (
+            "allocator-fragmentation.ratio",
+            Ratio(ratio(heap.active, heap.allocated)),
+        ),
+        (
+            "allocator-fragmentation.bytes",
+            beyond(heap.active, heap.allocated),
+        ),
         ("allocator-rss.ratio", Ratio(ratio(heap.resident, heap.active))),
         ("allocator-rss.bytes", beyond(heap.resident, heap.active)),
         ("rss-overhead.ratio", Ratio(ratio(memory.resident, heap.resident))),
@@ -132,7 +147,11 @@ fn figures(memory: &Memory) -> Vec<(&'static str, Figure)> {
 
 fn doctor(call: &mut SessionCall<'_>) -> Result {
     let found = problems(&Memory::of(call.services));
-    let head = if found.is_empty() { "No memory problem found.\n" } else { "What was found about memory:\n\n" };
+    let head = if found.is_empty() {
+        "No memory problem found.\n"
+    } else {
+        "What was found about memory:\n\n"
+    };
     let report = format!("{head}{}", found.join("\n"));
     call.reply.verbatim("txt", report.as_bytes());
     Ok(())

@@ -27,17 +27,23 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 async fn keys(mut call: SessionCall<'_>) -> Result {
-    let filter = Filter { pattern: Some(glob(call.args.bytes()?)), type_name: None };
+    let filter = Filter {
+        pattern: Some(glob(call.args.bytes()?)),
+        type_name: None,
+    };
     let array = call.reply.open_array();
     let mut len = 0;
     let mut cursor = Cursor::START;
     loop {
-        cursor = call.services.store.scan(cursor, SCAN_ENTRIES_PER_PIECE, call.visit, |entry| {
-            if filter.passes(entry) {
-                call.reply.bulk(entry.key());
-                len += 1;
-            }
-        });
+        cursor = call
+            .services
+            .store
+            .scan(cursor, SCAN_ENTRIES_PER_PIECE, call.visit, |entry| {
+                if filter.passes(entry) {
+                    call.reply.bulk(entry.key());
+                    len += 1;
+                }
+            });
         if cursor == Cursor::START {
             break;
         }
@@ -93,7 +99,10 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     /// The options of SCAN: filter and count.
     fn parse(args: &mut Args<'a>) -> Result<(Self, usize)> {
-        let mut filter = Self { pattern: None, type_name: None };
+        let mut filter = Self {
+            pattern: None,
+            type_name: None,
+        };
         let mut count = 10;
         while !args.is_empty() {
             if args.take_word("MATCH") {
@@ -113,8 +122,11 @@ impl<'a> Filter<'a> {
     }
 
     fn passes(&self, entry: EntryRef<'_>) -> bool {
-        self.pattern.is_none_or(|pattern| pattern.is_star() || pattern.matches(entry.key()))
-            && self.type_name.is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
+        self.pattern
+            .is_none_or(|pattern| pattern.is_star() || pattern.matches(entry.key()))
+            && self
+                .type_name
+                .is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
     }
 }
 
@@ -135,5 +147,9 @@ fn parse_cursor(text: &[u8]) -> Option<Cursor> {
         let digit = char::from(*digit).to_digit(10)?;
         number.checked_mul(10)?.checked_add(digit.into())
     })?;
-    Some(Cursor(if negative { magnitude.wrapping_neg() } else { magnitude }))
+    Some(Cursor(if negative {
+        magnitude.wrapping_neg()
+    } else {
+        magnitude
+    }))
 }

@@ -47,7 +47,11 @@ fn get(call: &mut SessionCall<'_>) -> Result {
     if call.args.len() > 1 {
         return Err(Error::wrong_form(call.args.request().arg(1), "SLOWLOG"));
     }
-    let count = if call.args.is_empty() { SHOWN } else { call.args.integer().map_err(|_| Error::SLOWLOG_COUNT)? };
+    let count = if call.args.is_empty() {
+        SHOWN
+    } else {
+        call.args.integer().map_err(|_| Error::SLOWLOG_COUNT)?
+    };
     let count = match count {
         -1 => None,
         0.. => Some(count as usize),

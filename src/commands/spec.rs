@@ -195,6 +195,7 @@ impl std::ops::BitOr for Flags {
 
 impl Flags {
     /// Both sets together.
+    #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

@@ -77,12 +77,18 @@ impl Connection {
     pub async fn serve(mut self) {
         let end = self.serve_requests().await;
         let is_sent = matches!(end, Ok(End::AfterReplies)) && self.send_rest().await.is_ok();
-        self.worker.services.clients.disconnect(self.session.client.id);
-        self.worker.services.monitors.remove(self.session.client.id);
+        self.leave();
         if is_sent {
             // Whether or not the client reads its last reply, the connection is over.
             let _ = self.linger().await;
         }
+    }
+
+    /// Takes the client off all lists.
+    fn leave(&self) {
+        let services = &self.worker.services;
+        services.clients.disconnect(self.session.client.id);
+        services.monitors.remove(self.session.client.id);
     }
 
     async fn serve_requests(&mut self) -> io::Result<End> {
@@ -114,6 +120,7 @@ impl Connection {
         let result = self.execute_ahead(&mut ahead, limits, &mut turn).await;
         self.worker.lookaheads.give_back(ahead);
         if self.input.is_empty() {
+            self.backlog = false;
             self.release_input();
         }
         result
@@ -133,20 +140,9 @@ impl Connection {
             };
             let input = self.input.filled();
             let stop = ahead.plan(&mut self.decoder, input, &limits, &self.session, &self.worker);
-            let mut executed_bytes = 0;
-            for index in 0..ahead.len() {
-                let is_enough = self.output.writer(&self.worker).len() > written_max;
-                // What was begun ahead must not be decoded and begun again.
-                if self.session.closing || is_enough && !ahead.is_begun(index) {
-                    self.leave_backlog(executed_bytes);
-                    return Ok(());
-                }
-                if self.execute(ahead, index, turn) == Step::Wait {
-                    self.execute_waiting(ahead, index, turn).await;
-                }
-                executed_bytes = ahead.get(index, self.input.filled()).2;
+            if !self.execute_planned(ahead, written_max, turn).await {
+                return Ok(());
             }
-            self.input.consume(ahead.end());
             match stop {
                 Stop::Full => {}
                 Stop::Partial { needed } => {
@@ -162,6 +158,26 @@ impl Connection {
         self.backlog = true;
         tokio::task::yield_now().await;
         Ok(())
+    }
+
+    /// Executes the planned requests; false if some are left for the next turn.
+    #[inline]
+    async fn execute_planned(&mut self, ahead: &mut Lookahead, written_max: usize, turn: &mut Turn) -> bool {
+        let mut executed_bytes = 0;
+        for index in 0..ahead.len() {
+            let is_enough = self.output.writer(&self.worker).len() > written_max;
+            // What was begun ahead must not be decoded and begun again.
+            if self.session.closing || is_enough && !ahead.is_begun(index) {
+                self.leave_backlog(executed_bytes);
+                return false;
+            }
+            if self.execute(ahead, index, turn) == Step::Wait {
+                self.execute_waiting(ahead, index, turn).await;
+            }
+            executed_bytes = ahead.get(index, self.input.filled()).2;
+        }
+        self.input.consume(ahead.end());
+        true
     }
 
     /// Leaves the planned requests behind the first `executed_bytes` for the next turn, which decodes them again.
@@ -206,6 +222,8 @@ impl Connection {
         .await;
         drop(waiting);
         self.input_ended = vigil.input_ended;
+        // It stands behind what was planned, and may hold whole requests.
+        self.backlog |= !vigil.received.is_empty();
         self.input.append(&vigil.received, &self.worker);
         if is_done {
             self.output.append(reply, &self.worker);
@@ -417,5 +435,12 @@ impl Connection {
             Duration::from_millis(LINGER_MS_MAX)
         };
         tokio::time::timeout(patience, all_read).await?
+    }
+}
+
+impl Drop for Connection {
+    /// However the task ends, by a panic too, the client is gone.
+    fn drop(&mut self) {
+        self.leave();
     }
 }

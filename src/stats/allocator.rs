@@ -51,9 +51,8 @@ pub fn purge() {
     const PURGE_ALL: &std::ffi::CStr = c"arena.4096.purge";
     let nothing = std::ptr::null_mut();
     // SAFETY: the name is terminated, and this control neither reads nor writes a value.
-    let status = unsafe {
-        tikv_jemalloc_sys::mallctl(PURGE_ALL.as_ptr(), nothing, std::ptr::null_mut(), nothing, 0)
-    };
+    let status =
+        unsafe { tikv_jemalloc_sys::mallctl(PURGE_ALL.as_ptr(), nothing, std::ptr::null_mut(), nothing, 0) };
     debug_assert_eq!(status, 0, "the control exists and takes no value");
 }
 

@@ -201,7 +201,11 @@ impl Counters {
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic::default();
         for worker in self.workers.lock().iter() {
-            traffic.commands += worker.commands.iter().map(|counters| counters.calls.get()).sum::<u64>();
+            traffic.commands += worker
+                .commands
+                .iter()
+                .map(|counters| counters.calls.get())
+                .sum::<u64>();
             traffic.input_bytes += worker.input_bytes.get();
             traffic.output_bytes += worker.output_bytes.get();
             traffic.reads += worker.reads.get();
@@ -215,11 +219,21 @@ impl Counters {
         self.errors.lock().clear();
         self.errors_total.store(0, Relaxed);
         for worker in self.workers.lock().iter() {
-            for counter in [&worker.input_bytes, &worker.output_bytes, &worker.reads, &worker.writes] {
+            for counter in [
+                &worker.input_bytes,
+                &worker.output_bytes,
+                &worker.reads,
+                &worker.writes,
+            ] {
                 counter.reset();
             }
             for command in &worker.commands {
-                for counter in [&command.calls, &command.nanoseconds, &command.rejected, &command.failed] {
+                for counter in [
+                    &command.calls,
+                    &command.nanoseconds,
+                    &command.rejected,
+                    &command.failed,
+                ] {
                     counter.reset();
                 }
                 if let Some(histogram) = command.latencies.get() {

@@ -19,13 +19,18 @@ pub struct Distribution {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: [const { AtomicU64::new(0) }; BUCKETS] }
+        Self {
+            counts: [const { AtomicU64::new(0) }; BUCKETS],
+        }
     }
 }
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self { counts: [0; BUCKETS], total: 0 }
+        Self {
+            counts: [0; BUCKETS],
+            total: 0,
+        }
     }
 }
 
@@ -90,7 +95,10 @@ impl Distribution {
     /// How many values are at most `bound`, as far as the buckets tell.
     pub fn at_most(&self, bound: u64) -> u64 {
         let counts = self.counts.iter().enumerate();
-        counts.filter(|(bucket, _)| upper_bound(*bucket) <= bound).map(|(_, count)| count).sum()
+        counts
+            .filter(|(bucket, _)| upper_bound(*bucket) <= bound)
+            .map(|(_, count)| count)
+            .sum()
     }
 }
 
@@ -103,7 +111,10 @@ mod tests {
         for value in (0..200_000).chain([u64::MAX / 3, u64::MAX - 1]) {
             let bucket = bucket_of(value);
             assert!(upper_bound(bucket) >= value, "{value}");
-            assert!(value <= 1 << SUB_BITS || upper_bound(bucket - 1) < value, "{value}");
+            assert!(
+                value <= 1 << SUB_BITS || upper_bound(bucket - 1) < value,
+                "{value}"
+            );
         }
     }
 

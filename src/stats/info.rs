@@ -22,11 +22,19 @@ struct Section {
 }
 
 const fn section(title: &'static str, write: fn(&Services, &mut Lines)) -> Section {
-    Section { title, by_default: true, write }
+    Section {
+        title,
+        by_default: true,
+        write,
+    }
 }
 
 const fn on_demand(title: &'static str, write: fn(&Services, &mut Lines)) -> Section {
-    Section { title, by_default: false, write }
+    Section {
+        title,
+        by_default: false,
+        write,
+    }
 }
 
 const SECTIONS: &[Section] = &[
@@ -55,7 +63,9 @@ impl<'a> Wanted<'a> {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()))
+        self.0
+            .iter()
+            .any(|wanted| wanted.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     fn includes(&self, title: &str, by_default: bool) -> bool {
@@ -67,7 +77,10 @@ impl<'a> Wanted<'a> {
 /// The report: the sections wanted, each once. O(shards × databases + clients + commands).
 pub fn report(services: &Services, wanted: &Wanted<'_>) -> String {
     let mut lines = Lines::default();
-    for section in SECTIONS.iter().filter(|section| wanted.includes(section.title, section.by_default)) {
+    for section in SECTIONS
+        .iter()
+        .filter(|section| wanted.includes(section.title, section.by_default))
+    {
         lines.begin(section.title);
         (section.write)(services, &mut lines);
     }
@@ -116,7 +129,11 @@ fn server(services: &Services, lines: &mut Lines) {
     let executable = std::env::current_exe().unwrap_or_default();
     lines.put("redis_version", &config.general.redis_version);
     lines.put("forebay_version", env!("CARGO_PKG_VERSION"));
-    lines.put_all(&[("redis_git_sha1", "00000000"), ("redis_git_dirty", "0"), ("redis_mode", "standalone")]);
+    lines.put_all(&[
+        ("redis_git_sha1", "00000000"),
+        ("redis_git_dirty", "0"),
+        ("redis_mode", "standalone"),
+    ]);
     let os = [system.sysname(), system.release(), system.machine()].map(std::ffi::CStr::to_string_lossy);
     lines.put("os", os.join(" "));
     lines.put("arch_bits", usize::BITS);
@@ -131,7 +148,10 @@ fn server(services: &Services, lines: &mut Lines) {
     lines.put_all(&[("hz", "10"), ("configured_hz", "10")]);
     lines.put("lru_clock", (services.clock.unix_ms() / 1000) & 0x00ff_ffff);
     lines.put("executable", executable.display());
-    let file = services.config_file.as_deref().and_then(|path| std::path::absolute(path).ok());
+    let file = services
+        .config_file
+        .as_deref()
+        .and_then(|path| std::path::absolute(path).ok());
     lines.put("config_file", file.unwrap_or_default().display());
     lines.put("io_threads_active", 0);
     lines.put("worker_threads", services.counters.workers());
@@ -155,7 +175,10 @@ fn memory(services: &Services, lines: &mut Lines) {
     lines.put_bytes("used_memory", memory.used);
     lines.put_bytes("used_memory_rss", memory.resident);
     lines.put_bytes("used_memory_peak", memory.peak);
-    lines.put("used_memory_peak_perc", Percent(ratio(memory.used, memory.peak) * 100.0));
+    lines.put(
+        "used_memory_peak_perc",
+        Percent(ratio(memory.used, memory.peak) * 100.0),
+    );
     lines.put("used_memory_overhead", memory.overhead());
     lines.put("used_memory_startup", memory.startup);
     lines.put("used_memory_dataset", memory.dataset());
@@ -184,11 +207,20 @@ fn fragmentation(memory: &Memory, lines: &mut Lines) {
     lines.put("allocator_active", heap.active);
     lines.put("allocator_resident", heap.resident);
     for (name, held, used) in layers {
-        lines.put(format_args!("{name}_ratio"), format_args!("{:.2}", ratio(held, used)));
+        lines.put(
+            format_args!("{name}_ratio"),
+            format_args!("{:.2}", ratio(held, used)),
+        );
         lines.put(format_args!("{name}_bytes"), held as i64 - used as i64);
     }
-    lines.put("mem_fragmentation_ratio", format_args!("{:.2}", ratio(memory.resident, heap.allocated)));
-    lines.put("mem_fragmentation_bytes", memory.resident as i64 - heap.allocated as i64);
+    lines.put(
+        "mem_fragmentation_ratio",
+        format_args!("{:.2}", ratio(memory.resident, heap.allocated)),
+    );
+    lines.put(
+        "mem_fragmentation_bytes",
+        memory.resident as i64 - heap.allocated as i64,
+    );
 }
 
 struct Percent(f64);
@@ -222,7 +254,10 @@ fn stats(services: &Services, lines: &mut Lines) {
     lines.put("instantaneous_output_kbps", kbps(rates.output_bytes));
     lines.put("rejected_connections", rejected);
     lines.put("expired_keys", totals.expired);
-    lines.put("expired_stale_perc", format_args!("{:.2}", services.vitals.stale_percent()));
+    lines.put(
+        "expired_stale_perc",
+        format_args!("{:.2}", services.vitals.stale_percent()),
+    );
     lines.put("evicted_keys", totals.evicted);
     lines.put("keyspace_hits", totals.hits);
     lines.put("keyspace_misses", totals.misses);
@@ -233,7 +268,11 @@ fn stats(services: &Services, lines: &mut Lines) {
 }
 
 fn replication(services: &Services, lines: &mut Lines) {
-    lines.put_all(&[("role", "master"), ("connected_slaves", "0"), ("master_failover_state", "no-failover")]);
+    lines.put_all(&[
+        ("role", "master"),
+        ("connected_slaves", "0"),
+        ("master_failover_state", "no-failover"),
+    ]);
     lines.put("master_replid", &services.run_id);
     lines.put_all(NO_REPLICAS);
 }
@@ -243,7 +282,10 @@ fn cpu(_: &Services, lines: &mut Lines) {
     let (all, main) = (process::cpu_times(), process::main_thread_cpu_times());
     lines.put("used_cpu_sys", seconds(all.system_s));
     lines.put("used_cpu_user", seconds(all.user_s));
-    lines.put_all(&[("used_cpu_sys_children", "0.000000"), ("used_cpu_user_children", "0.000000")]);
+    lines.put_all(&[
+        ("used_cpu_sys_children", "0.000000"),
+        ("used_cpu_user_children", "0.000000"),
+    ]);
     lines.put("used_cpu_sys_main_thread", seconds(main.system_s));
     lines.put("used_cpu_user_main_thread", seconds(main.user_s));
 }
@@ -254,8 +296,17 @@ fn command_stats(services: &Services, lines: &mut Lines) {
         if totals == CommandTotals::default() {
             continue;
         }
-        let CommandTotals { calls, microseconds, rejected, failed } = totals;
-        let per_call = if calls == 0 { 0.0 } else { microseconds as f64 / calls as f64 };
+        let CommandTotals {
+            calls,
+            microseconds,
+            rejected,
+            failed,
+        } = totals;
+        let per_call = if calls == 0 {
+            0.0
+        } else {
+            microseconds as f64 / calls as f64
+        };
         lines.put(
             format_args!("cmdstat_{}", entry.full_name),
             format_args!(
@@ -284,17 +335,26 @@ fn latency_stats(services: &Services, lines: &mut Lines) {
             format!("p{percent}={microseconds:.3}")
         });
         let shown: Vec<String> = shown.collect();
-        lines.put(format_args!("latency_percentiles_usec_{}", entry.full_name), shown.join(","));
+        lines.put(
+            format_args!("latency_percentiles_usec_{}", entry.full_name),
+            shown.join(","),
+        );
     }
 }
 
 fn keyspace(services: &Services, lines: &mut Lines) {
-    for db in 0..services.store.databases() {
-        let size = services.store.size(db);
+    for (db, size) in services.store.sizes().into_iter().enumerate() {
         if size.entries > 0 {
             let (keys, expires) = (size.entries, size.volatile);
-            let avg_ttl = if expires == 0 { 0 } else { average_ttl_ms(services, db) };
-            lines.put(format_args!("db{db}"), format_args!("keys={keys},expires={expires},avg_ttl={avg_ttl}"));
+            let avg_ttl = if expires == 0 {
+                0
+            } else {
+                average_ttl_ms(services, db)
+            };
+            lines.put(
+                format_args!("db{db}"),
+                format_args!("keys={keys},expires={expires},avg_ttl={avg_ttl}"),
+            );
         }
     }
 }
@@ -303,7 +363,11 @@ fn keyspace(services: &Services, lines: &mut Lines) {
 /// stand in the order of a hash with a random key, so the first ones are a fair sample.
 fn average_ttl_ms(services: &Services, db: usize) -> u64 {
     const SAMPLE: usize = 256;
-    let visit = Visit { now_ms: services.clock.unix_ms(), db, touch: false };
+    let visit = Visit {
+        now_ms: services.clock.unix_ms(),
+        db,
+        touch: false,
+    };
     let (mut sum_ms, mut count) = (0, 0);
     services.store.scan(Cursor(0), SAMPLE, visit, |entry| {
         if let Some(deadline_ms) = entry.deadline_ms() {

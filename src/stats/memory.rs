@@ -41,7 +41,7 @@ impl Memory {
             let (filled, free) = client.query();
             (filled + free + client.output_bytes()) as u64
         };
-        let sizes: Vec<_> = (0..services.store.databases()).map(|db| services.store.size(db)).collect();
+        let sizes = services.store.sizes();
         Self {
             used,
             peak: services.vitals.note_used(used),
@@ -73,7 +73,11 @@ impl Memory {
 
 /// `part / whole`; 1 where there is nothing to compare.
 pub fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        1.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// Bytes as people read them: `512B`, `1.50K`, `23.54G`.
@@ -86,7 +90,12 @@ impl fmt::Display for Human {
             return write!(f, "{}B", self.0);
         }
         let power = (self.0.ilog2() / 10) as usize;
-        write!(f, "{:.2}{}", self.0 as f64 / 1024f64.powi(power as i32), UNITS[power - 1])
+        write!(
+            f,
+            "{:.2}{}",
+            self.0 as f64 / 1024f64.powi(power as i32),
+            UNITS[power - 1]
+        )
     }
 }
 

@@ -25,7 +25,11 @@ pub fn main_thread_cpu_times() -> CpuTimes {
 /// Bytes of physical memory. Zero where the kernel does not tell.
 pub fn resident_bytes() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    let pages: u64 = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
     pages * rustix::param::page_size() as u64
 }
 
@@ -36,7 +40,10 @@ pub fn machine_bytes() -> u64 {
 }
 
 fn cpu_times_in(path: &str) -> CpuTimes {
-    fs::read_to_string(path).ok().and_then(|stat| parse_stat(&stat)).unwrap_or_default()
+    fs::read_to_string(path)
+        .ok()
+        .and_then(|stat| parse_stat(&stat))
+        .unwrap_or_default()
 }
 
 /// Fields 14 and 15 of `/proc/<pid>/stat`: see proc(5). The second field is a name that may contain anything, so
@@ -48,7 +55,10 @@ fn parse_stat(stat: &str) -> Option<CpuTimes> {
         let ticks: f64 = fields.next()?.parse().ok()?;
         Some(ticks / rustix::param::clock_ticks_per_second() as f64)
     };
-    Some(CpuTimes { user_s: seconds()?, system_s: seconds()? })
+    Some(CpuTimes {
+        user_s: seconds()?,
+        system_s: seconds()?,
+    })
 }
 
 #[cfg(test)]
@@ -59,7 +69,10 @@ mod tests {
     fn processor_time_stands_behind_whatever_the_name_is() {
         let stat = "42 (a ) (b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20";
         let second = rustix::param::clock_ticks_per_second() as f64;
-        let times = CpuTimes { user_s: 250.0 / second, system_s: 50.0 / second };
+        let times = CpuTimes {
+            user_s: 250.0 / second,
+            system_s: 50.0 / second,
+        };
         assert_eq!(parse_stat(stat), Some(times));
         assert_eq!(parse_stat("42 (a) S 1"), None);
     }

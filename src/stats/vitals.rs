@@ -42,7 +42,10 @@ struct Sample {
 impl Vitals {
     /// No samples yet, of a server that has taken `startup_bytes` of the heap before it served anybody.
     pub fn new(startup_bytes: u64) -> Self {
-        Self { startup_bytes, ..Self::default() }
+        Self {
+            startup_bytes,
+            ..Self::default()
+        }
     }
 
     /// Bytes on the heap before the server served anybody.
@@ -57,17 +60,26 @@ impl Vitals {
         if samples.len() > PERIODS {
             samples.pop_front();
         }
-        samples.push_back(Sample { at_ns: now_ns, traffic });
+        samples.push_back(Sample {
+            at_ns: now_ns,
+            traffic,
+        });
     }
 
     /// The mean rates over the samples that are kept.
     pub fn rates(&self) -> Rates {
         let samples = self.samples.lock();
-        let (Some(first), Some(last)) = (samples.front(), samples.back()) else { return Rates::default() };
+        let (Some(first), Some(last)) = (samples.front(), samples.back()) else {
+            return Rates::default();
+        };
         let seconds = last.at_ns.saturating_sub(first.at_ns) as f64 / 1e9;
         let per_second = |count: fn(&Traffic) -> u64| {
             let counted = count(&last.traffic).saturating_sub(count(&first.traffic));
-            if seconds > 0.0 { counted as f64 / seconds } else { 0.0 }
+            if seconds > 0.0 {
+                counted as f64 / seconds
+            } else {
+                0.0
+            }
         };
         Rates {
             commands: per_second(|traffic| traffic.commands),
@@ -90,7 +102,11 @@ impl Vitals {
     /// Per cent of the entries with a deadline that the last sweep knew to be dead and left in place.
     pub fn stale_percent(&self) -> f64 {
         let volatile = self.volatile.load(Relaxed);
-        if volatile == 0 { 0.0 } else { self.dead.load(Relaxed) as f64 * 100.0 / volatile as f64 }
+        if volatile == 0 {
+            0.0
+        } else {
+            self.dead.load(Relaxed) as f64 * 100.0 / volatile as f64
+        }
     }
 
     /// Forgets the samples, as the counters that they compare are set to zero. The peak stays.
@@ -108,12 +124,19 @@ mod tests {
         let vitals = Vitals::default();
         assert_eq!(vitals.rates(), Rates::default());
         for tick in 0..100 {
-            let traffic = Traffic { commands: tick * 50, input_bytes: tick * tick, ..Traffic::default() };
+            let traffic = Traffic {
+                commands: tick * 50,
+                input_bytes: tick * tick,
+                ..Traffic::default()
+            };
             vitals.observe(traffic, 100 - tick, tick * 100_000_000);
         }
         let rates = vitals.rates();
         assert!((rates.commands - 500.0).abs() < 1e-6, "{rates:?}");
-        assert!((rates.input_bytes - (99.0 * 99.0 - 83.0 * 83.0) / 1.6).abs() < 1e-6, "{rates:?}");
+        assert!(
+            (rates.input_bytes - (99.0 * 99.0 - 83.0 * 83.0) / 1.6).abs() < 1e-6,
+            "{rates:?}"
+        );
         assert_eq!(vitals.note_used(7), 100);
         vitals.reset();
         assert_eq!(vitals.rates(), Rates::default());

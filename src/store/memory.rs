@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 const REPORT_SHARE: u64 = 1024 * 64;
 const REPORT_BYTES_MAX: u64 = 4096;
 
-/// Bytes in use against `maxmemory`.
+/// Bytes in use against `maxmemory`; all numbers are bytes.
 #[derive(Default)]
 pub struct Budget {
-    used_bytes: AtomicI64,
-    limit_bytes: AtomicU64,
-    slack_bytes: AtomicU64,
+    used: AtomicI64,
+    limit: AtomicU64,
+    slack: AtomicU64,
 }
 
 impl Budget {
@@ -26,18 +26,18 @@ impl Budget {
     /// Changes the limit; 0 means none.
     pub fn set_limit(&self, limit_bytes: u64) {
         let slack = if limit_bytes == 0 { REPORT_BYTES_MAX } else { limit_bytes / REPORT_SHARE };
-        self.slack_bytes.store(slack.min(REPORT_BYTES_MAX), Relaxed);
-        self.limit_bytes.store(limit_bytes, Relaxed);
+        self.slack.store(slack.min(REPORT_BYTES_MAX), Relaxed);
+        self.limit.store(limit_bytes, Relaxed);
     }
 
     /// `maxmemory`.
     pub fn limit_bytes(&self) -> u64 {
-        self.limit_bytes.load(Relaxed)
+        self.limit.load(Relaxed)
     }
 
     /// What the shards have reported.
     pub fn used_bytes(&self) -> u64 {
-        self.used_bytes.load(Relaxed).max(0) as u64
+        self.used.load(Relaxed).max(0) as u64
     }
 
     /// Whether more is used than allowed.
@@ -51,8 +51,8 @@ impl Budget {
     #[inline]
     pub fn report(&self, unreported: &mut i64, delta: i64) {
         *unreported += delta;
-        if unreported.unsigned_abs() > self.slack_bytes.load(Relaxed) {
-            self.used_bytes.fetch_add(std::mem::take(unreported), Relaxed);
+        if unreported.unsigned_abs() > self.slack.load(Relaxed) {
+            self.used.fetch_add(std::mem::take(unreported), Relaxed);
         }
     }
 }

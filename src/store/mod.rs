@@ -37,6 +37,7 @@ use memory::Budget;
 pub use reclaim::Reclaimed;
 use reclaim::Reclaimer;
 pub use scan::Cursor;
+use shard::Keyspace;
 pub use shard::Shard;
 pub use sweep::Swept;
 pub use table::SLOT_BYTES;
@@ -93,6 +94,17 @@ pub struct DatabaseSize {
     pub volatile: usize,
     /// Bytes of the tables, without entries.
     pub table_bytes: usize,
+}
+
+impl DatabaseSize {
+    /// Adds what one shard has of the database.
+    fn add(&mut self, keyspace: Option<&Keyspace>) {
+        if let Some(keyspace) = keyspace {
+            self.entries += keyspace.table.len();
+            self.volatile += keyspace.volatile();
+            self.table_bytes += keyspace.table.allocated_bytes();
+        }
+    }
 }
 
 /// What all shards share. Changes take effect with the next visit.
@@ -279,14 +291,21 @@ impl Store {
     pub fn size(&self, db: usize) -> DatabaseSize {
         let mut size = DatabaseSize::default();
         for shard in &self.shards {
-            let shard = shard.lock();
-            if let Some(keyspace) = shard.keyspace(db) {
-                size.entries += keyspace.table.len();
-                size.volatile += keyspace.volatile();
-                size.table_bytes += keyspace.table.allocated_bytes();
-            }
+            size.add(shard.lock().keyspace(db));
         }
         size
+    }
+
+    /// Entries of all databases, by their numbers. O(shards × databases); each shard is locked once.
+    pub fn sizes(&self) -> Vec<DatabaseSize> {
+        let mut sizes = vec![DatabaseSize::default(); self.databases()];
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for (db, size) in sizes.iter_mut().enumerate() {
+                size.add(shard.keyspace(db));
+            }
+        }
+        sizes
     }
 
     /// Counters and bytes of all shards. O(shards).

@@ -53,7 +53,10 @@ impl Reclaimer {
 
     /// The counts now.
     pub fn reclaimed(&self) -> Reclaimed {
-        Reclaimed { pending: self.counts.pending.load(Relaxed), freed: self.counts.freed.load(Relaxed) }
+        Reclaimed {
+            pending: self.counts.pending.load(Relaxed),
+            freed: self.counts.freed.load(Relaxed),
+        }
     }
 
     /// Begins to count anew what was freed.
@@ -112,7 +115,9 @@ impl Counts {
 fn start(counts: Arc<Counts>) -> Option<SyncSender<Waste>> {
     let (sender, wastes) = sync_channel(RECLAIM_QUEUE);
     let work = move || wastes.into_iter().for_each(|waste| counts.free(waste));
-    let thread = std::thread::Builder::new().name("reclaimer".to_owned()).spawn(work);
+    let thread = std::thread::Builder::new()
+        .name("reclaimer".to_owned())
+        .spawn(work);
     thread.is_ok().then_some(sender)
 }
 

@@ -60,7 +60,8 @@ impl Store {
                 return Some(key.to_vec());
             }
         }
-        self.random_key_of_few(visit, &mut random).or_else(|| self.first_key(visit))
+        self.random_key_of_few(visit, &mut random)
+            .or_else(|| self.first_key(visit))
     }
 
     /// A random key of a store with few entries: chooses among the shards by what they hold. `None` also when
@@ -68,16 +69,26 @@ impl Store {
     fn random_key_of_few(&self, visit: Visit, random: &mut Random) -> Option<Vec<u8>> {
         /// A shard's table is a quarter full or more, so that so many tries find an entry in it.
         const TRIES: usize = 128;
-        let entries_in = |shard: &Shard| shard.keyspace(visit.db).map_or(0, |keyspace| keyspace.table.len());
+        let entries_in = |shard: &Shard| {
+            shard
+                .keyspace(visit.db)
+                .map_or(0, |keyspace| keyspace.table.len())
+        };
         let entries = self.shards.iter().map(|shard| entries_in(&shard.lock())).sum();
-        let mut chosen = if entries == 0 { return None } else { random.below(entries) };
+        let mut chosen = if entries == 0 {
+            return None;
+        } else {
+            random.below(entries)
+        };
         let shard = self.shards.iter().map(|shard| shard.lock()).find(|shard| {
             let here = entries_in(shard);
             let found = chosen < here;
             chosen = chosen.saturating_sub(here);
             found
         })?;
-        (0..TRIES).find_map(|_| shard.random_key(visit, random)).map(<[u8]>::to_vec)
+        (0..TRIES)
+            .find_map(|_| shard.random_key(visit, random))
+            .map(<[u8]>::to_vec)
     }
 
     /// The first living key in the order of the walk. O(entries), but most of the dead that it meets are gone after
@@ -104,7 +115,10 @@ impl Shard {
         order: u32,
         each: &mut impl FnMut(EntryRef<'_>),
     ) -> (usize, Option<u32>) {
-        let Some(keyspace) = self.keyspace(visit.db).filter(|keyspace| !keyspace.table.is_empty()) else {
+        let Some(keyspace) = self
+            .keyspace(visit.db)
+            .filter(|keyspace| !keyspace.table.is_empty())
+        else {
             return (0, None);
         };
         let mut met = 0;
@@ -128,7 +142,10 @@ impl Shard {
     fn random_key(&self, visit: Visit, random: &mut Random) -> Option<&[u8]> {
         let table = &self.keyspace(visit.db)?.table;
         let entry = table.get(table.random_slot(random)?);
-        entry.deadline_ms().is_none_or(|at| at > visit.now_ms).then(|| entry.key())
+        entry
+            .deadline_ms()
+            .is_none_or(|at| at > visit.now_ms)
+            .then(|| entry.key())
     }
 }
 
@@ -142,7 +159,11 @@ mod tests {
     use super::*;
     use crate::store::Key;
 
-    const VISIT: Visit = Visit { now_ms: 1_000_000, db: 0, touch: true };
+    const VISIT: Visit = Visit {
+        now_ms: 1_000_000,
+        db: 0,
+        touch: true,
+    };
 
     fn put(store: &Store, name: &[u8], deadline_ms: Option<u64>) {
         let hash = store.hash(name);
@@ -158,7 +179,9 @@ mod tests {
     static CROWDED: LazyLock<(Store, Vec<Vec<u8>>)> = LazyLock::new(|| {
         let store = Store::new(16);
         let in_few_shards = |name: &Vec<u8>| matches!(store.hash(name).shard, 7 | 1023);
-        let names = (0u32..).map(|number| number.to_string().into_bytes()).filter(in_few_shards);
+        let names = (0u32..)
+            .map(|number| number.to_string().into_bytes())
+            .filter(in_few_shards);
         let names = names.take(1200).collect();
         (store, names)
     });
@@ -174,8 +197,9 @@ mod tests {
             let (store, names) = &*CROWDED;
             store.flush_all();
             let (stay, come_and_go) = names.split_at(staying);
-            stay.iter().for_each(|name| put(store, name, None));
-            come_and_go[..before].iter().for_each(|name| put(store, name, None));
+            for name in stay.iter().chain(&come_and_go[..before]) {
+                put(store, name, None);
+            }
             let mut returned: HashMap<Vec<u8>, usize> = HashMap::new();
             let mut cursor = Cursor::START;
             for (count, there) in counts.iter().cycle() {
@@ -211,10 +235,17 @@ mod tests {
     fn the_dead_are_not_returned_and_few_are_left_after_the_walk() {
         let store = Store::new(16);
         (0..3000u32).for_each(|number| {
-            put(&store, &number.to_le_bytes(), (number % 3 == 0).then_some(VISIT.now_ms));
+            put(
+                &store,
+                &number.to_le_bytes(),
+                number.is_multiple_of(3).then_some(VISIT.now_ms),
+            );
         });
         let mut living = 0;
-        assert_eq!(store.scan(Cursor::START, usize::MAX, VISIT, |_| living += 1), Cursor::START);
+        assert_eq!(
+            store.scan(Cursor::START, usize::MAX, VISIT, |_| living += 1),
+            Cursor::START
+        );
         assert_eq!(living, 2000);
         assert!(store.size(0).entries < 2050);
     }
@@ -230,9 +261,15 @@ mod tests {
                 *drawn.entry(store.random_key(VISIT).unwrap()).or_default() += 1;
             }
             let missed = entries as usize - drawn.len();
-            assert!(missed * 1000 <= entries as usize, "{missed} of {entries} keys were never drawn");
+            assert!(
+                missed * 1000 <= entries as usize,
+                "{missed} of {entries} keys were never drawn"
+            );
             let most = drawn.values().max().unwrap();
-            assert!(*most <= draws / entries * 6, "one of {entries} keys was drawn {most} times");
+            assert!(
+                *most <= draws / entries * 6,
+                "one of {entries} keys was drawn {most} times"
+            );
         }
     }
 
@@ -242,7 +279,10 @@ mod tests {
         assert_eq!(store.random_key(VISIT), None);
         (0..2000u32).for_each(|number| put(&store, &number.to_le_bytes(), Some(VISIT.now_ms)));
         assert_eq!(store.random_key(VISIT), None);
-        assert!(store.size(0).entries < 50, "the search removed the dead that it met");
+        assert!(
+            store.size(0).entries < 50,
+            "the search removed the dead that it met"
+        );
         (0..2000u32).for_each(|number| put(&store, &number.to_le_bytes(), Some(VISIT.now_ms)));
         put(&store, b"alive", None);
         let drawn: HashSet<_> = (0..100).map(|_| store.random_key(VISIT)).collect();

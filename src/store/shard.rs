@@ -157,7 +157,7 @@ impl Shard {
     pub(super) fn touch(&mut self, db: usize, position: Position, now_ms: u64) {
         let rank = self.entry(db, position).rank();
         let policy = self.settings.policy();
-        let fresh = policy.on_hit(rank, now_ms, &self.settings.tuning(), &mut self.random);
+        let fresh = policy.on_hit(rank, now_ms, self.settings.tuning(), &mut self.random);
         if fresh != rank {
             self.keyspace_mut(db).table.get_mut(position).set_rank(fresh);
         }
@@ -303,7 +303,7 @@ impl Shard {
                     continue;
                 }
                 let candidate = Candidate { rank: entry.rank(), deadline_ms, bytes: entry.allocated_bytes() };
-                let badness = policy.badness(&candidate, now_ms, &tuning, random);
+                let badness = policy.badness(&candidate, now_ms, tuning, random);
                 if victim.is_none_or(|(worst, _)| badness > worst) {
                     victim = Some((badness, position));
                 }

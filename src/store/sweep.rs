@@ -61,7 +61,10 @@ impl Store {
                     MutexGuard::bump(&mut shard);
                 }
             }
-            if let Some(deadlines) = shard.keyspace(db).and_then(|keyspace| keyspace.deadlines.as_ref()) {
+            if let Some(deadlines) = shard
+                .keyspace(db)
+                .and_then(|keyspace| keyspace.deadlines.as_ref())
+            {
                 swept.volatile += deadlines.total() as usize;
                 swept.due += deadlines.due() as usize;
             }
@@ -72,7 +75,9 @@ impl Store {
 impl Shard {
     fn is_worth_a_sweep(&mut self, db: usize, now_ms: u64, effort: u64) -> bool {
         let swept_at_ms = self.keyspace(db).map_or(0, |keyspace| keyspace.swept_at_ms);
-        let Some(deadlines) = self.deadlines(db) else { return false };
+        let Some(deadlines) = self.deadlines(db) else {
+            return false;
+        };
         let set_back = now_ms < deadlines.folded_to_ms();
         deadlines.fold(now_ms);
         // A clock that was set back is far from the last sweep in the other direction.
@@ -118,13 +123,16 @@ impl Shard {
     fn dead_in(&self, db: usize, bucket: usize, now_ms: u64) -> Option<Position> {
         let table = &self.keyspace(db)?.table;
         let is_dead = |position: &Position| table.get(*position).deadline_ms().is_some_and(|at| at <= now_ms);
-        (bucket < table.buckets()).then(|| table.positions_in(bucket).find(is_dead)).flatten()
+        (bucket < table.buckets())
+            .then(|| table.positions_in(bucket).find(is_dead))
+            .flatten()
     }
 
     /// Counts deadlines anew that were too far away for the finer counts.
     fn recount_far(&mut self, db: usize, bucket: usize, now_ms: u64) {
         let keyspace = self.keyspace_mut(db);
-        if keyspace.deadlines.as_ref().is_none_or(|counts| counts.far() == 0) || bucket >= keyspace.table.buckets()
+        if keyspace.deadlines.as_ref().is_none_or(|counts| counts.far() == 0)
+            || bucket >= keyspace.table.buckets()
         {
             return;
         }
@@ -155,7 +163,11 @@ mod tests {
     fn put(store: &Store, number: u32, now_ms: u64, deadline_ms: Option<u64>) {
         let name = number.to_le_bytes();
         let hash = store.hash(&name);
-        let visit = Visit { now_ms, db: number as usize % 2, touch: true };
+        let visit = Visit {
+            now_ms,
+            db: number as usize % 2,
+            touch: true,
+        };
         Key::find(&mut store.lock(hash), &name, hash, visit).set(b"value", deadline_ms);
     }
 
@@ -166,15 +178,20 @@ mod tests {
     #[test]
     fn the_dead_are_found_and_only_they() {
         let store = Store::new(16);
-        (0..60_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + u64::from(number % 3) * 1000)));
-        (60_000..80_000).for_each(|number| put(&store, number, NOW_MS, None));
+        for number in 0..80_000 {
+            let deadline_ms = NOW_MS + u64::from(number % 4) * 1000;
+            put(&store, number, NOW_MS, (number % 4 < 3).then_some(deadline_ms));
+        }
         let mut removed = 0;
         for now_ms in (NOW_MS..NOW_MS + 8_000).step_by(TICK_MS as usize) {
             removed += store.sweep(now_ms, 1).removed;
             let dead = 20_000 * ((now_ms - NOW_MS) / 1000 + 1).min(3) as usize;
             assert!(removed <= dead, "{removed} of {dead} are gone");
             // A second after they died few are left, whom it is not worth to look for at once.
-            assert!((now_ms + TICK_MS) % 1000 > 0 || removed + 500 >= dead, "{removed} of {dead} are gone");
+            assert!(
+                !(now_ms + TICK_MS).is_multiple_of(1000) || removed + 500 >= dead,
+                "{removed} of {dead} are gone"
+            );
         }
         assert_eq!((entries(&store), store.totals().0.expired), (20_000, 60_000));
     }
@@ -182,7 +199,8 @@ mod tests {
     #[test]
     fn little_is_read_while_nothing_dies_and_no_more_than_is_worth_it() {
         let store = Store::new(16);
-        (0..100_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + DAY_MS + u64::from(number))));
+        (0..100_000)
+            .for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + DAY_MS + u64::from(number))));
         let buckets_in_use = 100_000 / 7;
         let read = |from_ms: u64, period_ms: u64| {
             let ticks = (from_ms..from_ms + period_ms).step_by(10_000);
@@ -192,7 +210,10 @@ mod tests {
         // All of them die within 100 s, and their deadlines are counted by hours.
         let read = read(NOW_MS + DAY_MS / 2, DAY_MS);
         assert_eq!(entries(&store), 0);
-        assert!(read <= 12 * buckets_in_use, "{read} buckets were read, {buckets_in_use} were in use");
+        assert!(
+            read <= 12 * buckets_in_use,
+            "{read} buckets were read, {buckets_in_use} were in use"
+        );
     }
 
     #[test]
@@ -219,7 +240,9 @@ mod tests {
             read += store.sweep(NOW_MS + hour * 3_600_000, 1).buckets;
             assert!(hour >= 60 * 24 || entries(&store) == 5_000);
         }
-        (0..40).for_each(|tick| drop(store.sweep(NOW_MS + 75 * DAY_MS + tick * TICK_MS, 1)));
+        for tick in 0..40 {
+            store.sweep(NOW_MS + 75 * DAY_MS + tick * TICK_MS, 1);
+        }
         assert_eq!(entries(&store), 0);
         assert!(read < 50_000, "{read} buckets were read in 60 days");
     }
@@ -229,15 +252,22 @@ mod tests {
         let store = Store::new(16);
         (0..20_000).for_each(|number| put(&store, number, NOW_MS, Some(NOW_MS + 10_000)));
         // The counts take them for dead, and then they are not.
-        let is_worth = |now_ms: u64| store.shards.iter().any(|shard| {
-            (0..2).any(|db| shard.lock().is_worth_a_sweep(db, now_ms, 1))
-        });
+        let is_worth = |now_ms: u64| {
+            store
+                .shards
+                .iter()
+                .any(|shard| (0..2).any(|db| shard.lock().is_worth_a_sweep(db, now_ms, 1)))
+        };
         assert!(is_worth(NOW_MS + 20_000));
         let set_back = NOW_MS - DAY_MS;
-        let read: usize = (0..100).map(|tick| store.sweep(set_back + tick * TICK_MS, 1).buckets).sum();
+        let read: usize = (0..100)
+            .map(|tick| store.sweep(set_back + tick * TICK_MS, 1).buckets)
+            .sum();
         assert!(read <= 4 * 20_000, "{read} buckets were read in ten seconds");
         assert_eq!(entries(&store), 20_000);
-        (0..300).for_each(|tick| drop(store.sweep(NOW_MS + 10_000 + tick * TICK_MS, 1)));
+        for tick in 0..300 {
+            store.sweep(NOW_MS + 10_000 + tick * TICK_MS, 1);
+        }
         assert_eq!(entries(&store), 0);
     }
 

@@ -504,12 +504,20 @@ mod tests {
             assert_eq!(value, self.values.remove(&index).map(Text::Int));
         }
 
-        fn run(&mut self, step: Step) {
-            match step {
+        fn run(&mut self, step: &Step) {
+            match *step {
                 Step::Insert(index, value) => self.insert(index, value),
                 Step::Remove(index) => self.remove(index),
-                Step::InsertFrom(first) => (first..self.keys.len()).for_each(|index| self.insert(index, 0)),
-                Step::RemoveFrom(first) => (first..self.keys.len()).for_each(|index| self.remove(index)),
+                Step::InsertFrom(first) => {
+                    for index in first..self.keys.len() {
+                        self.insert(index, 0);
+                    }
+                }
+                Step::RemoveFrom(first) => {
+                    for index in first..self.keys.len() {
+                        self.remove(index);
+                    }
+                }
             }
         }
     }
@@ -520,7 +528,7 @@ mod tests {
         fn behaves_like_a_map_however_keys_collide(steps in proptest::collection::vec(step(), 1..60)) {
             let mut model = Model::new();
             for step in steps {
-                model.run(step);
+                model.run(&step);
                 check_invariants(&model.table, &model.hasher);
                 check_contents(&model.table, &model.hasher, &model.keys, &model.values);
             }

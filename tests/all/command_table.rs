@@ -47,11 +47,8 @@ fn commands_are_what_they_are_in_redis() {
 fn commands_are_documented_as_in_redis() {
     compare(|client, name| {
         let facts = documentation(client, name)?.into_iter();
-        Some(
-            facts
-                .map(|(fact, value)| (text(&fact).to_owned(), value))
-                .collect(),
-        )
+        let named = facts.map(|(fact, value)| (text(&fact).to_owned(), value));
+        Some(named.collect())
     });
 }
 
@@ -128,18 +125,22 @@ fn names(client: &mut Client) -> Vec<String> {
 fn differing(name: &str, described: Facts, expected: Facts) -> Vec<String> {
     let (described, expected) = (comparable(described), comparable(expected));
     let facts: BTreeSet<&String> = described.keys().chain(expected.keys()).collect();
-    let differs = |fact: &&&String| {
-        described.get(**fact) != expected.get(**fact) && !EXCEPTIONS.contains(&(name, fact.as_str()))
-    };
-    let show = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
-    facts
-        .iter()
-        .filter(differs)
-        .map(|fact| {
-            let (is, should_be) = (show(described.get(*fact)), show(expected.get(*fact)));
-            format!("{name}: {fact} is {is}, in Redis {should_be}")
-        })
-        .collect()
+    let mut differences = Vec::new();
+    for fact in facts {
+        let (is, should_be) = (described.get(fact), expected.get(fact));
+        if is != should_be && !EXCEPTIONS.contains(&(name, fact)) {
+            differences.push(format!(
+                "{name}: {fact} is {}, in Redis {}",
+                shown(is),
+                shown(should_be)
+            ));
+        }
+    }
+    differences
+}
+
+fn shown(value: Option<&Value>) -> String {
+    value.map_or("nothing".to_owned(), Value::to_string)
 }
 
 fn comparable(facts: Facts) -> Facts {

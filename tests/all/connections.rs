@@ -340,29 +340,25 @@ fn whoever_waits_can_be_killed_and_may_leave() {
     });
 }
 
+/// Symptom: what came while a command waited was executed only when still more came.
 #[test]
-fn replies_before_a_command_that_waits_are_sent_at_once() {
+fn a_command_that_waits_holds_back_only_what_follows() {
     let server = Server::forebay(&[]);
     let mut client = server.connect();
-    client.send_bytes(b"PING\r\nWAIT 1 0\r\nECHO after\r\n").unwrap();
+    let id = id_of(&mut client);
+    client.send_bytes(b"PING\r\nWAIT 1 0\r\n").unwrap();
     assert_eq!(client.receive().unwrap(), pong());
     let mut observer = server.connect();
-    let id = client_list(&mut observer)
-        .lines()
-        .find(|line| line.contains("cmd=wait"))
-        .map(|line| {
-            line.trim_start_matches("id=")
-                .split(' ')
-                .next()
-                .unwrap()
-                .to_owned()
-        });
+    eventually("one is blocked", || info(&mut observer, "blocked_clients") == 1);
+    client.send_bytes(b"ECHO after\r\nECHO later\r\n").unwrap();
     assert_eq!(
-        observer.call(&["CLIENT", "UNBLOCK", &id.unwrap()]).unwrap(),
+        observer.call(&["CLIENT", "UNBLOCK", &id, "ERROR"]).unwrap(),
         Value::Integer(1)
     );
-    assert_eq!(client.receive().unwrap(), Value::Integer(0));
+    let unblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    assert_eq!(client.receive().unwrap(), Value::Error(unblocked.to_owned()));
     assert_eq!(client.receive().unwrap(), Value::Bulk(b"after".to_vec()));
+    assert_eq!(client.receive().unwrap(), Value::Bulk(b"later".to_vec()));
 }
 
 #[test]

@@ -2,8 +2,12 @@
 
 mod client;
 mod command_table;
+mod config_start;
 mod connections;
 mod deadline;
+mod http;
+mod process;
 mod raw_protocol;
 mod server;
+mod static_binary;
 mod transcript;

@@ -65,7 +65,8 @@ fn redis_server_on_path() -> Option<PathBuf> {
 }
 
 impl Program {
-    fn command(&self) -> Command {
+    /// Runs it, without settings from the environment.
+    pub fn command(&self) -> Command {
         match self {
             Self::Forebay => without_settings(Command::new(env!("CARGO_BIN_EXE_forebay"))),
             Self::Redis(path) => Command::new(path),
@@ -224,7 +225,8 @@ impl Server {
         );
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }
@@ -262,7 +264,7 @@ fn log_path(folder: &TempDir) -> PathBuf {
 }
 
 /// A port that was free just now and that no other server of this process has been given.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
     loop {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))

@@ -53,12 +53,12 @@ impl Policy for Hybrid {
     }
 
     #[inline]
-    fn on_hit(&self, rank: u32, now_ms: u64, tuning: &Tuning, random: &mut Random) -> u32 {
+    fn on_hit(&self, rank: u32, now_ms: u64, tuning: Tuning, random: &mut Random) -> u32 {
         let idle = idle_ms(rank, now_ms);
         pack(lfu::incremented(decayed(rank, idle), tuning, random), now_ms)
     }
 
-    fn badness(&self, candidate: &Candidate, now_ms: u64, _: &Tuning, _: &mut Random) -> u64 {
+    fn badness(&self, candidate: &Candidate, now_ms: u64, _: Tuning, _: &mut Random) -> u64 {
         let idle = idle_ms(candidate.rank, now_ms);
         let count = u64::from(decayed(candidate.rank, idle)) + 1;
         let waits_ms = idle + (1 << UNIT_SHIFT);
@@ -72,7 +72,7 @@ impl Policy for Hybrid {
         Some(idle_ms(rank, now_ms))
     }
 
-    fn frequency(&self, rank: u32, now_ms: u64, _: &Tuning) -> Option<u8> {
+    fn frequency(&self, rank: u32, now_ms: u64, _: Tuning) -> Option<u8> {
         Some(decayed(rank, idle_ms(rank, now_ms)) as u8)
     }
 }

@@ -26,7 +26,7 @@ fn pack(counter: u32, now_ms: u64) -> u32 {
 }
 
 /// The counter in `rank` after the decay that is due.
-pub fn decayed(rank: u32, now_ms: u64, tuning: &Tuning) -> u32 {
+pub fn decayed(rank: u32, now_ms: u64, tuning: Tuning) -> u32 {
     let counter = rank & COUNTER_MAX;
     let passed = minutes(now_ms).wrapping_sub(rank >> COUNTER_BITS) & MINUTES_MASK;
     match passed.checked_div(tuning.lfu_decay_minutes) {
@@ -36,7 +36,7 @@ pub fn decayed(rank: u32, now_ms: u64, tuning: &Tuning) -> u32 {
 }
 
 /// Counts a hit: the greater the counter, the less likely it grows.
-pub fn incremented(counter: u32, tuning: &Tuning, random: &mut Random) -> u32 {
+pub fn incremented(counter: u32, tuning: Tuning, random: &mut Random) -> u32 {
     if counter >= COUNTER_MAX {
         return COUNTER_MAX;
     }
@@ -58,15 +58,15 @@ impl Policy for Lfu {
         pack(COUNTER_START, now_ms)
     }
 
-    fn on_hit(&self, rank: u32, now_ms: u64, tuning: &Tuning, random: &mut Random) -> u32 {
+    fn on_hit(&self, rank: u32, now_ms: u64, tuning: Tuning, random: &mut Random) -> u32 {
         pack(incremented(decayed(rank, now_ms, tuning), tuning, random), now_ms)
     }
 
-    fn badness(&self, candidate: &Candidate, now_ms: u64, tuning: &Tuning, _: &mut Random) -> u64 {
+    fn badness(&self, candidate: &Candidate, now_ms: u64, tuning: Tuning, _: &mut Random) -> u64 {
         u64::from(COUNTER_MAX - decayed(candidate.rank, now_ms, tuning))
     }
 
-    fn frequency(&self, rank: u32, now_ms: u64, tuning: &Tuning) -> Option<u8> {
+    fn frequency(&self, rank: u32, now_ms: u64, tuning: Tuning) -> Option<u8> {
         Some(decayed(rank, now_ms, tuning) as u8)
     }
 }

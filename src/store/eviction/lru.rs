@@ -37,11 +37,11 @@ impl Policy for Lru {
     }
 
     #[inline]
-    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: &Tuning, _random: &mut Random) -> u32 {
+    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: Tuning, _random: &mut Random) -> u32 {
         stamp(now_ms)
     }
 
-    fn badness(&self, candidate: &Candidate, now_ms: u64, _: &Tuning, _: &mut Random) -> u64 {
+    fn badness(&self, candidate: &Candidate, now_ms: u64, _: Tuning, _: &mut Random) -> u64 {
         idle_ms(candidate.rank, now_ms)
     }
 

@@ -48,10 +48,10 @@ pub trait Policy: Sync {
     fn on_insert(&self, now_ms: u64) -> u32;
 
     /// The rank after a hit. Called on each hit: a few instructions, no allocation.
-    fn on_hit(&self, rank: u32, now_ms: u64, tuning: &Tuning, random: &mut Random) -> u32;
+    fn on_hit(&self, rank: u32, now_ms: u64, tuning: Tuning, random: &mut Random) -> u32;
 
     /// How dispensable an entry is; the greatest of a sample goes.
-    fn badness(&self, candidate: &Candidate, now_ms: u64, tuning: &Tuning, random: &mut Random) -> u64;
+    fn badness(&self, candidate: &Candidate, now_ms: u64, tuning: Tuning, random: &mut Random) -> u64;
 
     /// Milliseconds since the last hit, where the policy keeps that.
     fn idle_ms(&self, _rank: u32, _now_ms: u64) -> Option<u64> {
@@ -59,7 +59,7 @@ pub trait Policy: Sync {
     }
 
     /// The frequency counter, 0 to 255 on a logarithmic scale, where the policy keeps one.
-    fn frequency(&self, _rank: u32, _now_ms: u64, _tuning: &Tuning) -> Option<u8> {
+    fn frequency(&self, _rank: u32, _now_ms: u64, _tuning: Tuning) -> Option<u8> {
         None
     }
 }
@@ -84,11 +84,11 @@ impl Policy for NoEviction {
         lru::stamp(now_ms)
     }
 
-    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: &Tuning, _random: &mut Random) -> u32 {
+    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: Tuning, _random: &mut Random) -> u32 {
         lru::stamp(now_ms)
     }
 
-    fn badness(&self, _: &Candidate, _now_ms: u64, _: &Tuning, _: &mut Random) -> u64 {
+    fn badness(&self, _: &Candidate, _now_ms: u64, _: Tuning, _: &mut Random) -> u64 {
         0
     }
 

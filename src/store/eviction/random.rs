@@ -22,11 +22,11 @@ impl Policy for Uniform {
         lru::stamp(now_ms)
     }
 
-    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: &Tuning, _random: &mut Random) -> u32 {
+    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: Tuning, _random: &mut Random) -> u32 {
         lru::stamp(now_ms)
     }
 
-    fn badness(&self, _: &Candidate, _now_ms: u64, _: &Tuning, random: &mut Random) -> u64 {
+    fn badness(&self, _: &Candidate, _now_ms: u64, _: Tuning, random: &mut Random) -> u64 {
         random.bits()
     }
 

@@ -19,11 +19,11 @@ impl Policy for Ttl {
         lru::stamp(now_ms)
     }
 
-    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: &Tuning, _random: &mut Random) -> u32 {
+    fn on_hit(&self, _rank: u32, now_ms: u64, _tuning: Tuning, _random: &mut Random) -> u32 {
         lru::stamp(now_ms)
     }
 
-    fn badness(&self, candidate: &Candidate, _now_ms: u64, _: &Tuning, _: &mut Random) -> u64 {
+    fn badness(&self, candidate: &Candidate, _now_ms: u64, _: Tuning, _: &mut Random) -> u64 {
         u64::MAX - candidate.deadline_ms.unwrap_or(u64::MAX)
     }
 
