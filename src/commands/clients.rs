@@ -117,9 +117,9 @@ fn setinfo(call: &mut SessionCall<'_>) -> Result {
     let value = call.args.bytes()?;
     let client = &call.session.client;
     if option.eq_ignore_ascii_case("lib-name") {
-        client.set_lib_name(one_word(&option, value)?);
+        client.set_lib_name(one_word("lib-name", value)?);
     } else if option.eq_ignore_ascii_case("lib-ver") {
-        client.set_lib_version(one_word(&option, value)?);
+        client.set_lib_version(one_word("lib-ver", value)?);
     } else {
         return Err(Error::plain(format!("Unrecognized option '{option}'")));
     }

@@ -65,7 +65,7 @@ fn pexpireat(call: &mut KeyCall<'_>) -> Result {
 /// Gives the key a deadline, if the conditions hold. One that has passed removes it.
 fn set_deadline(call: &mut KeyCall<'_>, command: &str, unit: Unit, origin: Origin) -> Result {
     let time = call.args.bytes()?;
-    let condition = Condition::parse(call.args)?;
+    let condition = Condition::parse(&mut call.args)?;
     let at_ms =
         deadline_ms(time, unit, origin, call.visit.now_ms)?.ok_or_else(|| Error::invalid_expire(command))?;
     call.key.touch();
@@ -108,7 +108,7 @@ struct Condition {
 }
 
 impl Condition {
-    fn parse(mut options: Args<'_>) -> Result<Self> {
+    fn parse(options: &mut Args<'_>) -> Result<Self> {
         let mut condition = Self::default();
         while let Some(option) = options.peek() {
             let flags = [

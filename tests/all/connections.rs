@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Value, encode};
 use crate::deadline::{Deadline, PATIENCE};
-use crate::server::Server;
+use crate::server::{Server, redis_server};
 use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -234,6 +234,44 @@ fn a_client_that_only_sends_no_more_gets_all_replies() {
     let mut replies = Vec::new();
     socket.read_to_end(&mut replies).unwrap();
     assert_eq!(replies.len(), 50 * (b"$1048576\r\n".len() + MIB + 2));
+}
+
+#[test]
+fn a_client_that_only_sends_no_more_gets_what_upstream_has() {
+    let Some(redis) = redis_server() else { return };
+    let upstream = Server::start(&redis, &[]);
+    let near = Server::forebay(&["--upstream", &format!("redis://{}", upstream.address())]);
+    assert_eq!(upstream.connect().call(&["SET", "key", "value"]).unwrap(), ok());
+    let mut socket = TcpStream::connect(near.address()).unwrap();
+    socket
+        .write_all(b"GET key\r\nSTRLEN key\r\nGET missing\r\n")
+        .unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut replies = String::new();
+    socket.read_to_string(&mut replies).unwrap();
+    assert_eq!(replies, "$5\r\nvalue\r\n:5\r\n$-1\r\n");
+}
+
+#[test]
+fn whoever_waits_for_upstream_can_be_killed_and_may_leave() {
+    let Some(redis) = redis_server() else { return };
+    let upstream = Server::start(&redis, &[]);
+    let near = Server::forebay(&["--upstream", &format!("redis://{}", upstream.address())]);
+    let mut observer = near.connect();
+    let mut killed = near.connect();
+    let id = id_of(&mut killed);
+    for waiting in [&mut killed, &mut near.connect()] {
+        waiting.send(&["BLPOP", "nothing", "0"]).unwrap();
+    }
+    assert_eq!(
+        observer.call(&["CLIENT", "KILL", "ID", &id]).unwrap(),
+        Value::Integer(1)
+    );
+    assert!(killed.is_closed());
+    eventually("one client is left", || {
+        client_list(&mut observer).lines().count() == 1
+    });
 }
 
 #[test]
