@@ -12,8 +12,8 @@ use crate::values::text::Text;
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    Command::new("DEBUG", -2, "", &[], ADMIN.or(NOSCRIPT).or(LOADING).or(STALE), "1.0.0", "Depends on subcommand.",
-                 Handler::Waiting(debug), "Groups commands for testing the server itself."),
+    Command::new("DEBUG", -2, "", &[], ADMIN.or(NOSCRIPT).or(LOADING).or(STALE).or(INTERNAL), "1.0.0",
+                 "Depends on subcommand.", Handler::Waiting(debug), "Groups commands for testing the server itself."),
 ];
 
 /// A subcommand. Not a row of the command table: Redis does not show them there either.

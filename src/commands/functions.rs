@@ -8,7 +8,7 @@ use super::spec::*;
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
     Command::container("FUNCTION", "7.0.0", "Groups the commands about functions.", &[
-        Command::new("FLUSH", -2, "flush-type=[ASYNC | SYNC]", &[], WRITE.or(NOSCRIPT).or(KEYSPACE), "7.0.0", "O(1)",
+        Command::new("FLUSH", -2, "async=[ASYNC | SYNC]", &[], WRITE.or(NOSCRIPT).or(KEYSPACE), "7.0.0", "O(1)",
                      Handler::Session(flush), "Deletes all libraries of functions.")
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
         Command::new("LIST", -2, "[LIBRARYNAME library-name-pattern] [WITHCODE]", &[], NOSCRIPT.or(KEYSPACE), "7.0.0", "O(1)",

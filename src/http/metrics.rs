@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use crate::commands::index;
 use crate::services::Services;
 use crate::stats::counters::CommandTotals;
+use crate::stats::memory::Memory;
 use crate::stats::upstream::UpstreamStats;
 
 /// All metrics, in Prometheus's text format. O(shards × databases + commands + workers).
@@ -19,7 +20,8 @@ pub fn page(services: &Services) -> String {
     describe_clients(services, &scrape);
     describe_traffic(services, &scrape);
     describe_commands(services, &scrape);
-    describe_store(services, &scrape);
+    describe_memory(services, &scrape);
+    describe_removals(services, &scrape);
     describe_keyspace(services, &scrape);
     describe_tiers(services, &scrape);
     scrape.recorder.handle().render()
@@ -124,11 +126,17 @@ fn describe_commands(services: &Services, scrape: &Scrape) {
     family("forebay_commands_failed_total", "Commands that ran and failed.", |totals| totals.failed);
 }
 
-fn describe_store(services: &Services, scrape: &Scrape) {
-    let (totals, used_bytes) = services.store.totals();
-    let limit_bytes = services.store.limit_bytes();
-    scrape.gauge("forebay_memory_used_bytes", "Memory of entries and their tables.", used_bytes as f64);
-    scrape.gauge("forebay_memory_max_bytes", "How much that may be (maxmemory); 0: no limit.", limit_bytes as f64);
+fn describe_memory(services: &Services, scrape: &Scrape) {
+    let memory = Memory::of(services);
+    scrape.gauge("forebay_memory_used_bytes", "Entries and their tables.", memory.used as f64);
+    scrape.gauge("forebay_memory_max_bytes", "How much that may be (maxmemory); 0: no limit.", memory.limit as f64);
+    scrape.gauge("forebay_memory_clients_bytes", "Buffers of clients.", memory.clients as f64);
+    scrape.gauge("forebay_memory_heap_bytes", "All that the allocator has given out.", memory.heap.allocated as f64);
+    scrape.gauge("forebay_memory_resident_bytes", "Physical memory of the process.", memory.resident as f64);
+}
+
+fn describe_removals(services: &Services, scrape: &Scrape) {
+    let (totals, _) = services.store.totals();
     scrape.counter("forebay_evicted_keys_total", "Entries removed because memory was short.", totals.evicted);
     scrape.counter("forebay_expired_keys_total", "Entries removed because their time was over.", totals.expired);
 }

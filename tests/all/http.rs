@@ -79,7 +79,13 @@ fn metrics_tell_what_the_server_did() {
     ] {
         assert!((samples[name] - expected).abs() < 0.5, "{name} is {}, not {expected}", samples[name]);
     }
-    for name in ["forebay_memory_used_bytes", "forebay_network_input_bytes_total", "forebay_uptime_seconds"] {
+    for name in [
+        "forebay_memory_used_bytes",
+        "forebay_memory_heap_bytes",
+        "forebay_memory_resident_bytes",
+        "forebay_network_input_bytes_total",
+        "forebay_uptime_seconds",
+    ] {
         assert!(samples[name] > 0.0, "{name}");
     }
 }
