@@ -20,7 +20,9 @@ const STRIDE: usize = 61_803;
 fn reads(request: impl Fn(&[u8]) -> Vec<u8>) -> Vec<Vec<u8>> {
     let key = |index: usize| format!("key:{:012}", index * STRIDE % KEYS);
     let keys: Vec<String> = (0..KEYS).map(key).collect();
-    keys.chunks(PIPELINE).map(|keys| keys.iter().flat_map(|key| request(key.as_bytes())).collect()).collect()
+    keys.chunks(PIPELINE)
+        .map(|keys| keys.iter().flat_map(|key| request(key.as_bytes())).collect())
+        .collect()
 }
 
 fn requests(criterion: &mut Criterion) {
@@ -28,8 +30,14 @@ fn requests(criterion: &mut Criterion) {
     let cases: [(&str, Vec<Vec<u8>>); 5] = [
         ("set", reads(|key| encode(&[b"SET", key, &value]))),
         ("get", reads(|key| encode(&[b"GET", key]))),
-        ("get_missing", reads(|key| encode(&[b"GET", &[b"no:", key].concat()]))),
-        ("set_ex", reads(|key| encode(&[b"SET", key, &value, b"EX", b"3600"]))),
+        (
+            "get_missing",
+            reads(|key| encode(&[b"GET", &[b"no:", key].concat()])),
+        ),
+        (
+            "set_ex",
+            reads(|key| encode(&[b"SET", key, &value, b"EX", b"3600"])),
+        ),
         ("ping", reads(|_| encode(&[b"PING"]))),
     ];
     let mut client = LocalClient::new();

@@ -1,5 +1,7 @@
 //! What the server says of itself on standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing::Level;
 
 use crate::config::LogLevel;
@@ -12,5 +14,6 @@ pub fn start(level: LogLevel) {
         LogLevel::Notice => Level::INFO,
         LogLevel::Warning => Level::WARN,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    log.with_ansi(std::io::stderr().is_terminal()).init();
 }

@@ -168,7 +168,7 @@ async fn serve_connections(
             continue;
         };
         let authenticated = worker.services.config.load().network.requirepass.is_none();
-        let connection = Connection::new(stream, Session::new(client, authenticated), Rc::clone(&worker));
+        let mut connection = Connection::new(stream, Session::new(client, authenticated), Rc::clone(&worker));
         tasks.spawn_local(async move {
             connection.serve().await;
             drop(leaving);

@@ -81,7 +81,10 @@ fn a_write_allocates_its_entry_at_most() {
     for write in writes {
         let allocations = allocations_of(&mut client, &encode(write));
         let name = String::from_utf8_lossy(write[1]);
-        assert!(allocations <= REQUESTS, "{name}: {allocations} allocations in {REQUESTS} writes");
+        assert!(
+            allocations <= REQUESTS,
+            "{name}: {allocations} allocations in {REQUESTS} writes"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Which modules of the crate each may name. What stands further down may know what stands above it, except
 /// where the reason says otherwise. A target with `::` allows that part only.
@@ -23,28 +23,72 @@ const ARROWS: &[(&str, &[&str])] = &[
     // A session may own a connection to upstream; it holds it for the tiers and does not look into it.
     ("session", &["clients", "config", "resp", "tiers::SessionLink"]),
     // Counters are kept per row of the command table, and INFO reports on everything that is shared.
-    ("stats", &["clients", "commands::index", "config", "limits", "pause", "resp", "services", "store"]),
+    (
+        "stats",
+        &[
+            "clients",
+            "commands::index",
+            "config",
+            "limits",
+            "pause",
+            "resp",
+            "services",
+            "store",
+        ],
+    ),
     // Every handler may use what is shared; the settings name an eviction policy of the store.
-    ("services", &["clients", "clock", "config", "limits", "pause", "stats", "store"]),
+    (
+        "services",
+        &["clients", "clock", "config", "limits", "pause", "stats", "store"],
+    ),
     // Not the tiers, which wrap the commands; not sockets.
-    ("commands", &["clients", "config", "limits", "resp", "services", "session", "stats", "store", "values"]),
+    (
+        "commands",
+        &[
+            "clients", "config", "limits", "resp", "services", "session", "stats", "store", "values",
+        ],
+    ),
     // Of the commands only what a row says, how it is found, and the texts of errors.
     (
         "tiers",
         &[
-            "clients", "clock", "commands::error", "commands::index", "commands::spec", "config", "limits",
-            "resp", "services", "session", "stats", "store",
+            "clients",
+            "clock",
+            "commands::error",
+            "commands::index",
+            "commands::spec",
+            "config",
+            "limits",
+            "resp",
+            "services",
+            "session",
+            "stats",
+            "store",
         ],
     ),
     // What the connections of a thread share: the buffers are those of `net`.
     ("worker", &["limits", "net", "services", "stats", "tiers"]),
-    ("dispatch", &["clients", "commands", "limits", "resp", "services", "session", "stats", "store", "tiers", "worker"]),
+    (
+        "dispatch",
+        &[
+            "clients", "commands", "limits", "resp", "services", "session", "stats", "store", "tiers",
+            "worker",
+        ],
+    ),
     // The acceptor hands sockets to the threads that `server` started. A batch keeps what dispatch has begun to ask
     // of upstream for its requests.
     (
         "net",
         &[
-            "clients", "config", "dispatch", "limits", "resp", "server", "services", "session", "tiers::Begun",
+            "clients",
+            "config",
+            "dispatch",
+            "limits",
+            "resp",
+            "server",
+            "services",
+            "session",
+            "tiers::Begun",
             "worker",
         ],
     ),
@@ -61,21 +105,36 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Where `unsafe` may stand, and what for.
 const UNSAFE: &[(&str, &str)] = &[
     ("src/clock.rs", "reads the processor's time stamp counter"),
-    ("src/main.rs", "exports the symbol that the allocator reads its settings from"),
-    ("src/stats/allocator.rs", "calls a control of the allocator that has no safe wrapper"),
+    (
+        "src/main.rs",
+        "exports the symbol that the allocator reads its settings from",
+    ),
+    (
+        "src/stats/allocator.rs",
+        "calls a control of the allocator that has no safe wrapper",
+    ),
     ("src/store/entry.rs", "lays out one entry in one allocation"),
-    ("src/store/table.rs", "lays out buckets by cache lines and prefetches them"),
+    (
+        "src/store/table.rs",
+        "lays out buckets by cache lines and prefetches them",
+    ),
 ];
 
 /// Where a clock may be read.
 const CLOCK: &str = "src/clock.rs";
 
 /// A module of this name is a heap of what found no home.
-const BANNED_MODULES: &[&str] = &["common", "core", "helper", "helpers", "manager", "misc", "util", "utils"];
+const BANNED_MODULES: &[&str] = &[
+    "common", "core", "helper", "helpers", "manager", "misc", "util", "utils",
+];
 
 /// Traces of work that is not finished. Written in two parts, so that they do not find themselves.
-const UNFINISHED: &[&str] =
-    &[concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[ig", "nore"), concat!("dbg", "!(")];
+const UNFINISHED: &[&str] = &[
+    concat!("todo", "!("),
+    concat!("unimplemented", "!("),
+    concat!("#[ig", "nore"),
+    concat!("dbg", "!("),
+];
 
 /// How many rows each report has.
 const REPORTED: usize = 5;
@@ -103,7 +162,10 @@ impl Source {
     /// The module path below the crate, such as `["store", "eviction"]` for `src/store/eviction/mod.rs`.
     fn module(&self) -> Vec<&str> {
         let inside = self.path.trim_start_matches("src/").trim_end_matches(".rs");
-        inside.split('/').filter(|part| !matches!(*part, "mod" | "lib" | "main")).collect()
+        inside
+            .split('/')
+            .filter(|part| !matches!(*part, "mod" | "lib" | "main"))
+            .collect()
     }
 }
 
@@ -117,7 +179,7 @@ fn sources(folder: &str) -> Vec<Source> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                sources.push(read(root, path));
+                sources.push(read(root, &path));
             }
         }
     }
@@ -126,24 +188,28 @@ fn sources(folder: &str) -> Vec<Source> {
     sources
 }
 
-fn read(root: &Path, path: PathBuf) -> Source {
-    let text = fs::read_to_string(&path).unwrap();
+fn read(root: &Path, path: &Path) -> Source {
+    let text = fs::read_to_string(path).unwrap();
     let path = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
     Source { path, text }
 }
 
 /// What stands behind each `crate::`, or behind as many `super::` as lead to the crate.
-fn crate_paths<'a>(line: &'a str, depth: usize) -> impl Iterator<Item = &'a str> {
+fn crate_paths(line: &str, depth: usize) -> impl Iterator<Item = &str> {
     let from_crate = line.split("crate::").skip(1);
     let to_root = "super::".repeat(depth);
-    let from_super = line.match_indices(&to_root).filter(|_| depth > 0).map(|(at, _)| at + to_root.len());
+    let from_super = line
+        .match_indices(&to_root)
+        .filter(|_| depth > 0)
+        .map(|(at, _)| at + to_root.len());
     let starts: Vec<usize> = from_super.collect();
     from_crate.chain(starts.into_iter().map(|start| &line[start..]))
 }
 
 fn may_name(targets: &[&str], path: &str) -> bool {
     targets.iter().any(|target| {
-        path.strip_prefix(target).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        path.strip_prefix(target)
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
     })
 }
 
@@ -158,8 +224,9 @@ fn modules_name_only_what_they_may() {
     for source in sources("src") {
         let module = source.module();
         let Some(own) = module.first() else { continue };
-        let targets =
-            arrows.get(own).unwrap_or_else(|| panic!("{}: give '{own}' a row in ARROWS", source.path));
+        let targets = arrows
+            .get(own)
+            .unwrap_or_else(|| panic!("{}: give '{own}' a row in ARROWS", source.path));
         for (number, line) in source.code() {
             for path in crate_paths(line, module.len()).filter(|path| !may_name(&[own], path)) {
                 if !may_name(targets, path) {
@@ -173,20 +240,39 @@ fn modules_name_only_what_they_may() {
 
 #[test]
 fn commands_do_not_know_of_tiers() {
-    let names_tiers = |line: &&str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "tiers");
+    let names_tiers = |line: &&str| {
+        line.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .any(|word| word == "tiers")
+    };
     let files = sources("src/commands");
-    let named = files.iter().flat_map(|file| file.text.lines().filter(names_tiers).map(|line| (&file.path, line)));
-    fail_on(&named.map(|(path, line)| format!("{path}: {line}")).collect::<Vec<_>>());
+    let named = files.iter().flat_map(|file| {
+        file.text
+            .lines()
+            .filter(names_tiers)
+            .map(|line| (&file.path, line))
+    });
+    fail_on(
+        &named
+            .map(|(path, line)| format!("{path}: {line}"))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn unsafe_stands_where_it_may() {
     let allowed = |path: &str| UNSAFE.iter().any(|(file, _)| *file == path);
-    let is_unsafe = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+    let is_unsafe = |line: &str| {
+        line.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .any(|word| word == "unsafe")
+    };
     let files = sources("src");
-    let with_unsafe = files.iter().filter(|file| file.code().any(|(_, line)| is_unsafe(line)));
-    let violations: Vec<String> =
-        with_unsafe.filter(|file| !allowed(&file.path)).map(|file| format!("{}: unsafe", file.path)).collect();
+    let with_unsafe = files
+        .iter()
+        .filter(|file| file.code().any(|(_, line)| is_unsafe(line)));
+    let violations: Vec<String> = with_unsafe
+        .filter(|file| !allowed(&file.path))
+        .map(|file| format!("{}: unsafe", file.path))
+        .collect();
     fail_on(&violations);
 }
 
@@ -194,15 +280,27 @@ fn unsafe_stands_where_it_may() {
 fn one_file_reads_clocks() {
     let reads_clock = |line: &str| line.contains("Instant::now") || line.contains("SystemTime::now");
     let files = sources("src");
-    let readers = files.iter().filter(|file| file.text.lines().any(reads_clock) && file.path != CLOCK);
-    fail_on(&readers.map(|file| format!("{}: reads a clock", file.path)).collect::<Vec<_>>());
+    let readers = files
+        .iter()
+        .filter(|file| file.text.lines().any(reads_clock) && file.path != CLOCK);
+    fail_on(
+        &readers
+            .map(|file| format!("{}: reads a clock", file.path))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn modules_have_names_that_say_something() {
     let files = sources("src");
-    let banned = files.iter().filter(|file| file.module().iter().any(|part| BANNED_MODULES.contains(part)));
-    fail_on(&banned.map(|file| format!("{}: find the type that this serves", file.path)).collect::<Vec<_>>());
+    let banned = files
+        .iter()
+        .filter(|file| file.module().iter().any(|part| BANNED_MODULES.contains(part)));
+    fail_on(
+        &banned
+            .map(|file| format!("{}: find the type that this serves", file.path))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -224,7 +322,7 @@ fn functions(source: &Source) -> Vec<(usize, String)> {
     for (start, line) in lines.iter().enumerate() {
         let Some(name) = function_name(line) else { continue };
         let ends = |other: &&str| indent(other) == indent(line) && other.trim_start().starts_with('}');
-        let length = lines[start..].iter().position(|other| ends(&other)).map_or(1, |end| end + 1);
+        let length = lines[start..].iter().position(ends).map_or(1, |end| end + 1);
         functions.push((length, format!("{}:{} {name}", source.path, start + 1)));
     }
     functions
@@ -232,17 +330,25 @@ fn functions(source: &Source) -> Vec<(usize, String)> {
 
 fn function_name(line: &str) -> Option<&str> {
     let (before, behind) = line.split_once("fn ")?;
-    let is_modifier =
-        |word: &str| matches!(word, "pub" | "pub(crate)" | "pub(super)" | "const" | "async" | "unsafe");
+    let is_modifier = |word: &str| {
+        matches!(
+            word,
+            "pub" | "pub(crate)" | "pub(super)" | "const" | "async" | "unsafe"
+        )
+    };
     let opens = line.ends_with('{') || line.ends_with('(');
-    (opens && before.split_whitespace().all(is_modifier)).then(|| behind.split(['(', '<']).next().unwrap_or(behind))
+    (opens && before.split_whitespace().all(is_modifier))
+        .then(|| behind.split(['(', '<']).next().unwrap_or(behind))
 }
 
 /// Not a rule: lengths are for noticing drift. Written past the capture of tests, so that everybody sees it.
 #[test]
 fn report_of_the_longest() {
     let sources = sources("src");
-    let mut files: Vec<_> = sources.iter().map(|file| (file.text.lines().count(), file.path.clone())).collect();
+    let mut files: Vec<_> = sources
+        .iter()
+        .map(|file| (file.text.lines().count(), file.path.clone()))
+        .collect();
     let mut functions: Vec<_> = sources.iter().flat_map(functions).collect();
     let mut report = String::new();
     for (title, rows) in [("files", &mut files), ("functions", &mut functions)] {

@@ -22,7 +22,13 @@ impl LocalClient {
     /// The client of a new server.
     pub fn new() -> Self {
         let services = Arc::new(Services::new(Config::default(), None));
-        let ends = Endpoints { peer: "local".into(), local: "local".into(), fd: -1, is_local: true, is_unix: false };
+        let ends = Endpoints {
+            peer: "local".into(),
+            local: "local".into(),
+            fd: -1,
+            is_local: true,
+            is_unix: false,
+        };
         let client = services.clients.connect(ends, 1, 0).expect("it is the first");
         Self {
             worker: Worker::new(services, None),

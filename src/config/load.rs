@@ -31,7 +31,7 @@ pub enum Action {
     CheckConfig(PathBuf),
     /// Ask the server that runs with this configuration whether it is well.
     Health,
-    /// Print [`super::help`].
+    /// Print [`super::help()`].
     Help,
     /// Print the version.
     Version,

@@ -24,7 +24,10 @@ pub struct Connections {
 impl Connections {
     /// Connections to this socket.
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)) }
+        Self {
+            listener,
+            free: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
+        }
     }
 }
 
@@ -33,10 +36,22 @@ impl Listener for Connections {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let permit = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = Arc::clone(&self.free)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         let (stream, peer) = Listener::accept(&mut self.listener).await;
-        let end = Box::pin(tokio::time::sleep(Duration::from_secs(HTTP_CONNECTION_SECONDS_MAX)));
-        (Connection { stream, end, _permit: permit }, peer)
+        let end = Box::pin(tokio::time::sleep(Duration::from_secs(
+            HTTP_CONNECTION_SECONDS_MAX,
+        )));
+        (
+            Connection {
+                stream,
+                end,
+                _permit: permit,
+            },
+            peer,
+        )
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -61,14 +76,22 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.check_time(context)?;
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.check_time(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }

@@ -24,7 +24,10 @@ pub struct Health {
 impl Health {
     /// The health of a server that has begun to accept clients.
     pub fn new(services: Arc<Services>) -> Self {
-        Self { services, is_stopping: AtomicBool::new(false) }
+        Self {
+            services,
+            is_stopping: AtomicBool::new(false),
+        }
     }
 
     /// From now on the server is not ready.
@@ -49,13 +52,19 @@ impl Health {
             (StatusCode::OK, "degraded")
         };
         let upstream = upstream.map(|stats| describe(&stats)).unwrap_or_default();
-        let body = format!(r#"{{"status":"{status}","clients":{clients},"clients_max":{clients_max}{upstream}}}"#);
+        let body =
+            format!(r#"{{"status":"{status}","clients":{clients},"clients_max":{clients_max}{upstream}}}"#);
         (code, body)
     }
 }
 
 /// One more member of the JSON object.
 fn describe(upstream: &UpstreamStats) -> String {
-    let UpstreamStats { link, breaker, feed_lag_ms, .. } = upstream;
+    let UpstreamStats {
+        link,
+        breaker,
+        feed_lag_ms,
+        ..
+    } = upstream;
     format!(r#","upstream":{{"link":"{link}","breaker":"{breaker}","feed_lag_ms":{feed_lag_ms}}}"#)
 }

@@ -40,7 +40,10 @@ impl HttpPort {
             let connections = Connections::new(tokio::net::TcpListener::from_std(socket)?);
             listening.spawn(axum::serve(connections, router.clone()).into_future());
         }
-        Ok(Self { health, _listening: listening })
+        Ok(Self {
+            health,
+            _listening: listening,
+        })
     }
 
     /// Tells those who ask that no new work should be sent here. The port stays open.
@@ -55,7 +58,10 @@ fn router(health: &Arc<Health>, services: &Arc<Services>) -> Router {
     });
     Router::new()
         .route("/metrics", metrics.with_state(Arc::clone(services)))
-        .route("/health/live", get(|| async { json((StatusCode::OK, health::LIVE.to_owned())) }))
+        .route(
+            "/health/live",
+            get(|| async { json((StatusCode::OK, health::LIVE.to_owned())) }),
+        )
         .route("/health/ready", get(ready).with_state(Arc::clone(health)))
 }
 

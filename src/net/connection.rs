@@ -6,7 +6,7 @@
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Serves the client until the connection ends.
-    pub async fn serve(mut self) {
+    pub async fn serve(&mut self) {
         let end = self.serve_requests().await;
         let is_sent = matches!(end, Ok(End::AfterReplies)) && self.send_rest().await.is_ok();
         self.leave();
@@ -164,7 +164,7 @@ impl Connection {
     #[inline]
     async fn execute_planned(&mut self, ahead: &mut Lookahead, written_max: usize, turn: &mut Turn) -> bool {
         let mut executed_bytes = 0;
-        for index in 0..ahead.len() {
+        for index in 0..ahead.count() {
             let is_enough = self.output.writer(&self.worker).len() > written_max;
             // What was begun ahead must not be decoded and begun again.
             if self.session.closing || is_enough && !ahead.is_begun(index) {
@@ -172,7 +172,8 @@ impl Connection {
                 return false;
             }
             if self.execute(ahead, index, turn) == Step::Wait {
-                self.execute_waiting(ahead, index, turn).await;
+                // In memory of its own: an idle connection need not keep room for it.
+                Box::pin(self.execute_waiting(ahead, index, turn)).await;
             }
             executed_bytes = ahead.get(index, self.input.filled()).2;
         }
@@ -205,26 +206,29 @@ impl Connection {
         let client = Arc::clone(&self.session.client);
         let (request, ..) = ahead.get(index, self.input.filled());
         let mut reply = self.worker.buffers.take_output();
-        let waiting =
-            dispatch::execute_waiting(request, begun, &mut self.session, &self.worker, &mut reply, turn);
-        let mut waiting = Box::pin(waiting);
-        let mut vigil = Vigil::new(
-            &mut self.stream,
-            &mut self.output,
-            &self.worker,
-            &client,
-            self.input_ended,
-        );
-        let is_done = poll_fn(|cx| match waiting.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => vigil.poll_over(cx).map(|()| false),
-        })
-        .await;
-        drop(waiting);
-        self.input_ended = vigil.input_ended;
+        let (is_done, received) = {
+            let (session, worker) = (&mut self.session, &*self.worker);
+            let mut waiting = pin!(dispatch::execute_waiting(
+                request, begun, session, worker, &mut reply, turn
+            ));
+            let mut vigil = Vigil::new(
+                &mut self.stream,
+                &mut self.output,
+                worker,
+                &client,
+                self.input_ended,
+            );
+            let is_done = poll_fn(|cx| match waiting.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending => vigil.poll_over(cx).map(|()| false),
+            })
+            .await;
+            self.input_ended = vigil.input_ended;
+            (is_done, vigil.received)
+        };
         // It stands behind what was planned, and may hold whole requests.
-        self.backlog |= !vigil.received.is_empty();
-        self.input.append(&vigil.received, &self.worker);
+        self.backlog |= !received.is_empty();
+        self.input.append(&received, &self.worker);
         if is_done {
             self.output.append(reply, &self.worker);
         } else {

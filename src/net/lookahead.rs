@@ -75,7 +75,7 @@ impl Lookahead {
 
     /// How many requests are planned.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
     }
 

@@ -1,7 +1,7 @@
 //! Which database a connection to upstream has selected, and which it may.
 //!
-//! A client's database 0 is the one that the upstream's URL names; the others keep their numbers. Upstream may have
-//! fewer databases than clients may select here, and a request that follows a refused SELECT would run in the wrong
+//! A client's database 0 is the one that the upstream's URL names; the others keep their numbers. A command that names
+//! a database itself (MOVE, COPY, SWAPDB) reaches upstream as it is. Upstream may have fewer databases than clients may select here, and a request that follows a refused SELECT would run in the wrong
 //! one. So the first SELECT of a database is sent alone, and what wants to follow it is held until its reply.
 
 use crate::commands::error::Error;
@@ -29,7 +29,8 @@ pub enum Step {
 /// The databases of one connection.
 pub struct Databases {
     base: usize,
-    selected: usize,
+    /// `None` when that is not known.
+    selected: Option<usize>,
     /// By upstream's number.
     known: Vec<Known>,
 }
@@ -39,23 +40,28 @@ impl Databases {
     pub fn new(base: usize, selected: usize) -> Self {
         let mut known = vec![Known::Nothing; selected];
         known.push(Known::Usable);
-        Self { base, selected, known }
+        Self { base, selected: Some(selected), known }
     }
 
     /// What to do for a request of a client in database `db`. A database that is to be selected counts as such.
     pub fn approach(&mut self, db: usize) -> Step {
         let wanted = if db == 0 { self.base } else { db };
-        if wanted == self.selected {
+        if self.selected == Some(wanted) {
             return Step::Go;
         }
         match self.known.get(wanted).unwrap_or(&Known::Nothing) {
             Known::Nothing => Step::Try(wanted),
             Known::Refused(error) => Step::Refuse(error.clone()),
             Known::Usable => {
-                self.selected = wanted;
+                self.selected = Some(wanted);
                 Step::Select(wanted)
             }
         }
+    }
+
+    /// Notes that a SELECT may have been run for a client.
+    pub fn forget_selected(&mut self) {
+        self.selected = None;
     }
 
     /// Notes how a SELECT ended that was tried.
@@ -64,7 +70,7 @@ impl Databases {
             self.known.resize(database + 1, Known::Nothing);
         }
         if refusal.is_none() {
-            self.selected = database;
+            self.selected = Some(database);
         }
         self.known[database] = refusal.map_or(Known::Usable, Known::Refused);
     }
@@ -87,6 +93,14 @@ mod tests {
         databases.learn(15, Some(Error::OutOfRange));
         assert!(matches!(databases.approach(15), Step::Refuse(Error::OutOfRange)));
         assert!(matches!(databases.approach(3), Step::Go));
+    }
+
+    #[test]
+    fn a_forgotten_selection_is_made_again() {
+        let mut databases = Databases::new(0, 0);
+        databases.forget_selected();
+        assert!(matches!(databases.approach(0), Step::Select(0)));
+        assert!(matches!(databases.approach(0), Step::Go));
     }
 
     #[test]

@@ -27,14 +27,20 @@ mod backoff;
 mod breaker;
 mod databases;
 mod effect;
+#[cfg(test)]
+mod fake;
 mod feed;
 mod fill;
 mod forward;
 mod info;
 mod link;
+#[cfg(test)]
+mod link_tests;
 mod login;
 mod order;
 mod pipeline;
+#[cfg(test)]
+mod races;
 mod relay;
 mod session_link;
 mod status;
@@ -100,21 +106,37 @@ impl Tiers {
 
     /// Gives the link something to do, or ends it at once when that makes no sense.
     fn submit(&self, work: Work, db: usize, bytes: usize) {
-        let clock = &self.services.clock;
-        let now_ms = clock.monotonic_ms();
-        let settings = &self.services.config.load().upstream;
-        let refuse = |work: Work, error: &Error| {
-            work.refuse(error, db, clock.unix_ms(), &self.services.store, &self.status);
+        let order = self.order(work, db, bytes);
+        let too_many = || Error::Upstream("too many requests wait for it".into());
+        let refused = match self.check() {
+            Err(error) => Err((order, error)),
+            Ok(()) if !self.status.is_within_bounds() => Err((order, too_many())),
+            Ok(()) => self.orders.try_send(order).map_err(|unsent| (unsent.into_inner(), too_many())),
         };
-        if let Err(error) = self.status.check(now_ms, tuning(settings)) {
-            return refuse(work, &error);
+        if let Err((order, error)) = refused {
+            let now_ms = self.services.clock.unix_ms();
+            order.work.refuse(&error, db, now_ms, &self.services.store, &self.status);
         }
-        let too_many = Error::Upstream("too many requests wait for it".into());
-        let Some(permit) = self.status.admit(bytes) else { return refuse(work, &too_many) };
-        let deadline_ms = now_ms + settings.timeout.as_millis() as u64;
-        if let Err(unsent) = self.orders.try_send(Order { db, deadline_ms, work, permit }) {
-            refuse(unsent.into_inner().work, &too_many);
-        }
+    }
+
+    /// Gives the link something to do, which waits for its turn however much is pending. False if that makes no
+    /// sense, or if its turn does not come in time.
+    async fn submit_in_turn(&self, work: Work, db: usize) -> bool {
+        let timeout = self.services.config.load().upstream.timeout;
+        let sent = tokio::time::timeout(timeout, self.orders.send(self.order(work, db, 0)));
+        self.check().is_ok() && matches!(sent.await, Ok(Ok(())))
+    }
+
+    fn order(&self, work: Work, db: usize, bytes: usize) -> Order {
+        let timeout_ms = self.services.config.load().upstream.timeout.as_millis() as u64;
+        let deadline_ms = self.services.clock.monotonic_ms() + timeout_ms;
+        Order { db, deadline_ms, work, permit: self.status.enter(bytes) }
+    }
+
+    /// Fails if asking upstream makes no sense now.
+    fn check(&self) -> Result<(), Error> {
+        let settings = &self.services.config.load().upstream;
+        self.status.check(self.services.clock.monotonic_ms(), tuning(settings))
     }
 }
 

@@ -6,7 +6,6 @@ use super::Tiers;
 use super::effect::Effect;
 use super::order::{Forward, Work};
 use super::session_link::{Conduct, SessionLink};
-use super::status::tuning;
 use super::wire::push_text_request;
 use crate::clients::Unblock;
 use crate::commands::error::Error;
@@ -34,24 +33,30 @@ impl Tiers {
         if matches!(answered, Err(Error::Upstream(_))) {
             // A client with state in the connection has to begin anew, as if upstream had hung up on it.
             session.closing |= link.has_state();
-        } else {
-            session.upstream = Some(link);
+            return answered.map(drop);
         }
-        let is_queued = session.upstream.as_ref().is_some_and(|link| link.is_in_transaction());
+        let is_queued = link.is_in_transaction();
+        session.upstream = Some(link);
+        if let Ok(db) = answered
+            && db != session.db
+        {
+            session.select(db);
+        }
         if !is_queued && conduct != Conduct::Subscribes {
             self.catch_up().await;
         }
-        answered
+        answered.map(drop)
     }
 
     async fn open(&self, session: &Session) -> Result<SessionLink> {
         let config = self.services.config.load_full();
-        let now_ms = self.services.clock.monotonic_ms();
-        self.status.check(now_ms, tuning(&config.upstream))?;
+        self.check()?;
         SessionLink::open(&*self.upstream, &self.status, session.protocol, &config.upstream).await
     }
 
-    /// Waits for the answer; CLIENT UNBLOCK for the client is passed on.
+    /// Waits for the answer. A command that is not answered within the timeout may be one that blocks: its client
+    /// counts as blocked then, so it is not idle, and nothing goes on for it when it is gone. CLIENT UNBLOCK for the
+    /// client is passed on.
     async fn ask(
         &self,
         link: &mut SessionLink,
@@ -59,15 +64,20 @@ impl Tiers {
         conduct: Conduct,
         session: &Session,
         out: &mut Vec<u8>,
-    ) -> Result {
+    ) -> Result<usize> {
         let id = link.id;
         let asking = link.ask(request, conduct, session.db, session.protocol, out);
         let mut asking = std::pin::pin!(asking);
+        let mut patience = std::pin::pin!(tokio::time::sleep(self.services.config.load().upstream.timeout));
+        let mut blocked = None;
         loop {
             tokio::select! {
                 biased;
                 answered = &mut asking => return answered,
                 how = session.client.released() => self.unblock(id, how),
+                () = &mut patience, if blocked.is_none() => {
+                    blocked = Some(session.client.block(&self.services.clients));
+                }
             }
         }
     }
@@ -88,8 +98,8 @@ impl Tiers {
     /// copies count as old, since one of them may be.
     async fn catch_up(&self) {
         let (sender, passed) = oneshot::channel();
-        self.submit(Work::Barrier(sender), 0, 0);
-        if passed.await.is_err() {
+        let has_passed = self.submit_in_turn(Work::Barrier(sender), 0).await && passed.await.is_ok();
+        if !has_passed {
             self.services.store.begin_generation();
         }
     }

@@ -20,7 +20,8 @@ use crate::commands::error::Error;
 use crate::commands::spec::Result;
 use crate::config::Upstream as Settings;
 use crate::limits::SESSION_LINKS_MAX;
-use crate::resp::{Frame, Protocol, Request};
+use crate::resp::number::parse_u64;
+use crate::resp::{Frame, FrameKind, Protocol, Request};
 
 /// What a command does to the state of its connection, for commands that have no row here yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Conduct {
     Watches,
     /// Forgets the watched keys.
     Unwatches,
+    /// Selects a database, which comes into force here when it was done in a transaction.
+    Selects,
     /// Replies with any number of messages.
     Subscribes,
     /// Turns the connection into something that can't be passed on.
@@ -48,6 +51,7 @@ const CONDUCTS: &[(&str, Conduct)] = &[
     ("DISCARD",      Conduct::Ends),
     ("WATCH",        Conduct::Watches),
     ("UNWATCH",      Conduct::Unwatches),
+    ("SELECT",       Conduct::Selects),
     ("SUBSCRIBE",    Conduct::Subscribes),
     ("PSUBSCRIBE",   Conduct::Subscribes),
     ("SSUBSCRIBE",   Conduct::Subscribes),
@@ -77,6 +81,8 @@ pub struct SessionLink {
     pub id: i64,
     in_transaction: bool,
     watches: bool,
+    /// The database that a transaction will have selected at its end.
+    selects: Option<usize>,
     /// Channels and patterns, and shard channels.
     subscriptions: [i64; 2],
     /// How many markers were sent.
@@ -131,6 +137,7 @@ impl SessionLink {
             id,
             in_transaction: false,
             watches: false,
+            selects: None,
             subscriptions: [0; 2],
             marks: 0,
             _place: place,
@@ -157,7 +164,8 @@ impl SessionLink {
     }
 
     /// Sends a request for a client that is in database `db` and speaks `protocol`, and passes on what comes until
-    /// it is answered. An error reply is an error; [`Error::Upstream`] means that the connection is lost.
+    /// it is answered. Gives the database that the client is in afterwards. An error reply is an error;
+    /// [`Error::Upstream`] means that the connection is lost.
     pub async fn ask(
         &mut self,
         request: Request<'_>,
@@ -165,7 +173,7 @@ impl SessionLink {
         db: usize,
         protocol: Protocol,
         out: &mut Vec<u8>,
-    ) -> Result {
+    ) -> Result<usize> {
         if !self.in_transaction {
             self.align(db, protocol).await?;
         }
@@ -178,8 +186,13 @@ impl SessionLink {
             Some(mark) => self.pass_on_until(&mark, out).await,
             None => self.pass_on_one(out).await,
         };
-        self.note(conduct, &answered);
-        answered
+        if conduct == Conduct::Selects && self.in_transaction && answered.is_ok() {
+            self.selects = request.iter().nth(1).and_then(parse_u64).map(|db| db as usize);
+        }
+        let is_done = conduct == Conduct::Ends && matches!(answered, Ok(FrameKind::Array));
+        let selected = self.selects.filter(|_| is_done);
+        self.note(conduct, answered.is_ok());
+        answered.map(|_| selected.unwrap_or(db))
     }
 
     /// Ready when upstream has sent something unasked. Fails when the connection ended.
@@ -234,7 +247,7 @@ impl SessionLink {
     }
 
     /// Passes on one reply, and the messages before it. An error is an error, unless messages came before it.
-    async fn pass_on_one(&mut self, out: &mut Vec<u8>) -> Result {
+    async fn pass_on_one(&mut self, out: &mut Vec<u8>) -> Result<FrameKind> {
         let start = out.len();
         loop {
             let len = self.next_frame().await?;
@@ -245,14 +258,14 @@ impl SessionLink {
             }
             out.extend_from_slice(bytes);
             if !frame.is_push() {
-                return Ok(());
+                return Ok(frame.kind());
             }
             self.note_message(len);
         }
     }
 
     /// Passes on everything before the answer to the PING with this text.
-    async fn pass_on_until(&mut self, mark: &str, out: &mut Vec<u8>) -> Result {
+    async fn pass_on_until(&mut self, mark: &str, out: &mut Vec<u8>) -> Result<FrameKind> {
         loop {
             let len = self.next_frame().await?;
             let bytes = self.frames.last(len);
@@ -260,7 +273,7 @@ impl SessionLink {
             // A subscriber in RESP2 gets an array of "pong" and the text.
             let echoed = frame.as_bulk().or_else(|| frame.children().nth(1)?.as_bulk());
             if echoed == Some(mark.as_bytes()) {
-                return Ok(());
+                return Ok(frame.kind());
             }
             out.extend_from_slice(bytes);
             self.note_message(len);
@@ -291,13 +304,18 @@ impl SessionLink {
     }
 
     /// What the connection remembers of a command that was answered.
-    fn note(&mut self, conduct: Conduct, answered: &Result) {
-        match (conduct, answered) {
-            // Whatever EXEC answers but for a lost connection, the transaction is over.
-            (Conduct::Ends, _) => (self.in_transaction, self.watches) = (false, false),
-            (Conduct::Begins, Ok(())) => self.in_transaction = true,
-            (Conduct::Watches, Ok(())) => self.watches |= !self.in_transaction,
-            (Conduct::Unwatches, Ok(())) => self.watches &= self.in_transaction,
+    fn note(&mut self, conduct: Conduct, succeeded: bool) {
+        match conduct {
+            // Whatever EXEC answers, the transaction is over; a lost connection is not used any more.
+            Conduct::Ends => {
+                (self.in_transaction, self.watches) = (false, false);
+                if self.selects.take().is_some() {
+                    self.databases.forget_selected();
+                }
+            }
+            Conduct::Begins if succeeded => self.in_transaction = true,
+            Conduct::Watches if succeeded => self.watches |= !self.in_transaction,
+            Conduct::Unwatches if succeeded => self.watches &= self.in_transaction,
             _ => {}
         }
     }

@@ -176,14 +176,17 @@ impl Status {
         Ok(())
     }
 
-    /// Admits an order whose requests have this many bytes; `None` when too much is pending. A single giant
-    /// request is admitted when nothing else is pending.
-    pub fn admit(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
-        let pending = self.pending.fetch_add(1, Relaxed);
-        let pending_bytes = self.pending_bytes.fetch_add(bytes, Relaxed);
-        let permit = Permit { status: Arc::clone(self), bytes };
-        let has_room = pending < LINK_ORDERS_MAX && pending_bytes + bytes <= LINK_PENDING_BYTES_MAX;
-        (has_room || pending == 0).then_some(permit)
+    /// Counts an order as pending whose requests have this many bytes.
+    pub fn enter(self: &Arc<Self>, bytes: usize) -> Permit {
+        self.pending.fetch_add(1, Relaxed);
+        self.pending_bytes.fetch_add(bytes, Relaxed);
+        Permit { status: Arc::clone(self), bytes }
+    }
+
+    /// Whether so much may be pending as there is. A single order may, whatever its size.
+    pub fn is_within_bounds(&self) -> bool {
+        let (pending, bytes) = (self.pending.load(Relaxed), self.pending_bytes.load(Relaxed));
+        pending <= 1 || pending <= LINK_ORDERS_MAX && bytes <= LINK_PENDING_BYTES_MAX
     }
 
     /// Orders that are not settled yet.

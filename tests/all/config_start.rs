@@ -63,14 +63,26 @@ fn a_bad_configuration_ends_the_start_before_the_port_opens() {
 fn a_bad_flag_ends_the_start() {
     for (args, expected) in [
         (&["--prot", "7000"][..], "did you mean"),
-        (&["--port", "70000"], "'port': expected a whole number from 0 to 65535"),
+        (
+            &["--port", "70000"],
+            "'port': expected a whole number from 0 to 65535",
+        ),
         (&["--port"], "port"),
-        (&["--tier-mode", "near-cache"], "'tier-mode': near-cache needs an upstream"),
-        (&["--upstream", "http://localhost"], "'upstream': expected redis://"),
+        (
+            &["--tier-mode", "near-cache"],
+            "'tier-mode': near-cache needs an upstream",
+        ),
+        (
+            &["--upstream", "http://localhost"],
+            "'upstream': expected redis://",
+        ),
         (&["--config", "/nowhere/forebay.toml"], "/nowhere/forebay.toml"),
     ] {
         let (status, error) = failure(&mut forebay(args));
-        assert!(status == BAD_CONFIGURATION && error.contains(expected), "{args:?}: {status}\n{error}");
+        assert!(
+            status == BAD_CONFIGURATION && error.contains(expected),
+            "{args:?}: {status}\n{error}"
+        );
     }
 }
 
@@ -78,12 +90,21 @@ fn a_bad_flag_ends_the_start() {
 fn a_file_is_checked_without_starting() {
     let root = env!("CARGO_MANIFEST_DIR");
     for shipped in ["conf/forebay.toml", "conf/near-cache.toml"] {
-        let output = forebay(&["check-config", &format!("{root}/{shipped}")]).output().unwrap();
-        assert!(output.status.success(), "{shipped}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = forebay(&["check-config", &format!("{root}/{shipped}")])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{shipped}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let (_folder, path) = file("port = \"http\"\n");
     let (status, error) = failure(&mut forebay(&["check-config", &path]));
-    assert!(status == BAD_CONFIGURATION && error.contains(":1: 'port': expected"), "{error}");
+    assert!(
+        status == BAD_CONFIGURATION && error.contains(":1: 'port': expected"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -91,7 +112,10 @@ fn flags_go_above_variables_and_those_above_the_file() {
     let (_folder, path) = file("timeout = 11\nmaxclients = 11\nmaxmemory = \"11mb\"\nbind = \"127.0.0.1\"\n");
     let port = free_port();
     let mut command = forebay(&["--timeout", "33", "--port", &port.to_string()]);
-    command.env("FOREBAY_CONFIG", &path).env("FOREBAY_TIMEOUT", "22").env("FOREBAY_MAXCLIENTS", "22");
+    command
+        .env("FOREBAY_CONFIG", &path)
+        .env("FOREBAY_TIMEOUT", "22")
+        .env("FOREBAY_MAXCLIENTS", "22");
     let (_running, mut client) = Running::start(&mut command, port);
     assert_eq!(setting(&mut client, "timeout"), text("33"));
     assert_eq!(setting(&mut client, "maxclients"), text("22"));
@@ -100,10 +124,21 @@ fn flags_go_above_variables_and_those_above_the_file() {
 
 #[test]
 fn the_flags_of_a_compose_file_for_redis_work() {
-    let flags = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru", "--appendonly", "no", "--save", ""];
+    let flags = [
+        "--maxmemory",
+        "100mb",
+        "--maxmemory-policy",
+        "allkeys-lru",
+        "--appendonly",
+        "no",
+        "--save",
+        "",
+    ];
     let port = free_port();
     let mut command = forebay(&["redis-server"]);
-    command.args(flags).args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    command
+        .args(flags)
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
     let (_running, mut client) = Running::start(&mut command, port);
     assert_eq!(setting(&mut client, "maxmemory"), text("104857600"));
     assert_eq!(setting(&mut client, "maxmemory-policy"), text("allkeys-lru"));
@@ -118,7 +153,12 @@ fn a_port_in_use_is_told() {
     for flags in [&["--port", &port][..], &["--port", &free, "--http-port", &port]] {
         let (status, error) = failure(forebay(&near).args(flags));
         assert_eq!(status, FAILED, "{error}");
-        assert!(error.contains(&format!("can't listen on 127.0.0.1:{port}: Address already in use")), "{error}");
+        assert!(
+            error.contains(&format!(
+                "can't listen on 127.0.0.1:{port}: Address already in use"
+            )),
+            "{error}"
+        );
     }
 }
 
@@ -129,7 +169,10 @@ fn a_unix_socket_in_use_is_told_and_one_left_behind_is_replaced() {
     let path = path.to_str().unwrap();
     let taken = UnixListener::bind(path).unwrap();
     let (status, error) = failure(&mut forebay(&["--port", "0", "--unixsocket", path]));
-    assert!(status == FAILED && error.contains(&format!("can't listen on {path}: ")), "{status} {error}");
+    assert!(
+        status == FAILED && error.contains(&format!("can't listen on {path}: ")),
+        "{status} {error}"
+    );
     assert!(error.contains("in use"), "{error}");
     drop(taken);
     let mut server = Server::forebay(&["--unixsocket", path]);
@@ -142,7 +185,12 @@ fn a_unix_socket_in_use_is_told_and_one_left_behind_is_replaced() {
 fn health_asks_the_server_that_has_the_same_configuration() {
     let server = Server::forebay(&["--requirepass", "secret"]);
     let port = server.address().port().to_string();
-    let health = |password| forebay(&["health", "--port", &port, "--requirepass", password]).output().unwrap().status;
+    let health = |password| {
+        forebay(&["health", "--port", &port, "--requirepass", password])
+            .output()
+            .unwrap()
+            .status
+    };
     assert!(health("secret").success());
     assert_eq!(health("wrong").code(), Some(FAILED));
     drop(server);
@@ -159,9 +207,10 @@ fn a_stop_sends_whole_replies_only() -> io::Result<()> {
     assert_eq!(busy.receive()?, Value::Integer(1));
     assert!(server.stop().success());
     let rest = String::from_utf8(busy.receive_to_end()?).unwrap();
-    let answered = rest.lines().count();
-    let expected: String = (2..2 + answered).map(|length| format!(":{length}\r\n")).collect();
-    assert_eq!(rest, expected);
+    assert!(rest.is_empty() || rest.ends_with("\r\n"), "the last reply is cut");
+    for (index, reply) in rest.lines().enumerate() {
+        assert_eq!(reply, format!(":{}", index + 2));
+    }
     Ok(())
 }
 
@@ -170,7 +219,9 @@ fn a_stop_sends_whole_replies_only() -> io::Result<()> {
 fn a_stop_does_not_wait_longer_than_it_may() {
     let mut server = Server::forebay(&["--shutdown-timeout", "1"]);
     let mut client = server.connect();
-    client.call(&[&b"SET"[..], b"large", &vec![b'v'; 32 << 20]]).unwrap();
+    client
+        .call(&[&b"SET"[..], b"large", &vec![b'v'; 32 << 20]])
+        .unwrap();
     client.send(&["GET", "large"]).unwrap();
     client.receive_bytes(1).unwrap();
     assert!(server.stop().success());

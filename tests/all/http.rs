@@ -19,12 +19,19 @@ struct Answer {
 fn request(port: u16, method: &str, path: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok(Answer { status: status.unwrap_or(0), head: head.to_ascii_lowercase(), body: body.to_owned() })
+    Ok(Answer {
+        status: status.unwrap_or(0),
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    })
 }
 
 fn get(port: u16, path: &str) -> Answer {
@@ -43,7 +50,10 @@ fn server_with_http(flags: &[&str]) -> (Server, u16) {
 fn scrape(port: u16) -> HashMap<String, f64> {
     let answer = get(port, "/metrics");
     assert_eq!(answer.status, 200);
-    let samples = answer.body.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let samples = answer
+        .body
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     samples
         .map(|line| line.rsplit_once(' ').unwrap())
         .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
@@ -61,7 +71,10 @@ fn metrics_tell_what_the_server_did() {
     client.call(&["GET"]).unwrap();
     client.call(&["INCR", "other"]).unwrap();
     let expired = || scrape(port)["forebay_expired_keys_total"] >= 1.0;
-    assert!(Deadline::after(PATIENCE).poll(expired), "the sweep removes the dead key");
+    assert!(
+        Deadline::after(PATIENCE).poll(expired),
+        "the sweep removes the dead key"
+    );
     let samples = scrape(port);
     for (name, expected) in [
         ("forebay_commands_total{command=\"set\"}", 2.0),
@@ -77,7 +90,11 @@ fn metrics_tell_what_the_server_did() {
         ("forebay_evicted_keys_total", 0.0),
         ("forebay_clients", 1.0),
     ] {
-        assert!((samples[name] - expected).abs() < 0.5, "{name} is {}, not {expected}", samples[name]);
+        assert!(
+            (samples[name] - expected).abs() < 0.5,
+            "{name} is {}, not {expected}",
+            samples[name]
+        );
     }
     for name in [
         "forebay_memory_used_bytes",
@@ -108,19 +125,39 @@ fn metrics_are_named_and_explained_as_prometheus_wants() {
     let (server, port) = server_with_http(&[]);
     server.connect().call(&["SET", "key", "value"]).unwrap();
     let answer = get(port, "/metrics");
-    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
+    assert!(
+        answer.head.contains("content-type: text/plain; version=0.0.4"),
+        "{}",
+        answer.head
+    );
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let comments: Vec<Vec<String>> = answer.body.lines().filter(|line| line.starts_with('#')).map(words).collect();
+    let comments: Vec<Vec<String>> = answer
+        .body
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(words)
+        .collect();
     for pair in comments.chunks(2) {
-        let [help, kind] = pair else { panic!("a HELP without a TYPE") };
+        let [help, kind] = pair else {
+            panic!("a HELP without a TYPE")
+        };
         assert_eq!((help[1].as_str(), kind[1].as_str()), ("HELP", "TYPE"));
         assert!(help.len() > 3 && help[2] == kind[2], "{help:?} {kind:?}");
         let is_counter = kind[3] == "counter";
-        assert!(help[2].starts_with("forebay_") && help[2].ends_with("_total") == is_counter, "{}", help[2]);
+        assert!(
+            help[2].starts_with("forebay_") && help[2].ends_with("_total") == is_counter,
+            "{}",
+            help[2]
+        );
     }
     for name in scrape(port).keys() {
         let family = name.split('{').next().unwrap();
-        assert!(comments.iter().any(|comment| comment[1] == "TYPE" && comment[2] == family), "{name}");
+        assert!(
+            comments
+                .iter()
+                .any(|comment| comment[1] == "TYPE" && comment[2] == family),
+            "{name}"
+        );
     }
 }
 
@@ -129,9 +166,21 @@ fn health_is_told_to_orchestrators() {
     let (server, port) = server_with_http(&["--maxclients", "2"]);
     let live = get(port, "/health/live");
     assert_eq!((live.status, live.body.as_str()), (200, r#"{"status":"live"}"#));
-    assert!(live.head.contains("content-type: application/json"), "{}", live.head);
-    let status = |expected: &str| get(port, "/health/ready").body.contains(&format!(r#""status":"{expected}""#));
-    assert!(Deadline::after(PATIENCE).poll(|| status("ready")), "{}", get(port, "/health/ready").body);
+    assert!(
+        live.head.contains("content-type: application/json"),
+        "{}",
+        live.head
+    );
+    let status = |expected: &str| {
+        get(port, "/health/ready")
+            .body
+            .contains(&format!(r#""status":"{expected}""#))
+    };
+    assert!(
+        Deadline::after(PATIENCE).poll(|| status("ready")),
+        "{}",
+        get(port, "/health/ready").body
+    );
     assert_eq!(get(port, "/health/ready").status, 200);
     let mut clients = [server.connect(), server.connect()];
     for client in &mut clients {
@@ -165,7 +214,11 @@ fn a_lost_upstream_degrades_and_does_not_unready() {
     let (_server, port) = server_with_http(&["--upstream", &nobody]);
     let ready = get(port, "/health/ready");
     assert_eq!(ready.status, 200);
-    assert!(ready.body.contains(r#""status":"degraded""#) && ready.body.contains(r#""link":""#), "{}", ready.body);
+    assert!(
+        ready.body.contains(r#""status":"degraded""#) && ready.body.contains(r#""link":""#),
+        "{}",
+        ready.body
+    );
     assert!(scrape(port)["forebay_upstream_up"] < 0.5);
 }
 

@@ -26,7 +26,9 @@ impl Dockerfile {
     /// The arguments of the first instruction that begins like this.
     fn instruction(&self, start: &str) -> &str {
         let found = self.0.lines().find_map(|line| line.strip_prefix(start));
-        found.unwrap_or_else(|| panic!("the Dockerfile has no {start}")).trim()
+        found
+            .unwrap_or_else(|| panic!("the Dockerfile has no {start}"))
+            .trim()
     }
 
     fn target(&self) -> &str {
@@ -42,11 +44,14 @@ impl Dockerfile {
 
     fn user(&self) -> u32 {
         let (user, _group) = self.instruction("USER ").split_once(':').unwrap();
-        user.parse().expect("the user is a number, as an empty image has no names")
+        user.parse()
+            .expect("the user is a number, as an empty image has no names")
     }
 
     fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.instruction("ENV ").split_whitespace().map(|variable| variable.split_once('=').unwrap())
+        self.instruction("ENV ")
+            .split_whitespace()
+            .map(|variable| variable.split_once('=').unwrap())
     }
 }
 
@@ -62,7 +67,12 @@ impl Image {
         let root = TempDir::new().unwrap();
         fs::copy(build(&dockerfile), root.path().join("forebay")).unwrap();
         fs::create_dir(root.path().join("data")).unwrap();
-        chown(root.path().join("data"), Some(dockerfile.user()), Some(dockerfile.user())).unwrap();
+        chown(
+            root.path().join("data"),
+            Some(dockerfile.user()),
+            Some(dockerfile.user()),
+        )
+        .unwrap();
         fs::create_dir(root.path().join("etc")).unwrap();
         fs::write(root.path().join("etc/hosts"), "127.0.0.1 localhost cache.test\n").unwrap();
         let nobody_answers = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
@@ -75,8 +85,14 @@ impl Image {
     fn run(&self, args: &[&str]) -> Command {
         let user = self.dockerfile.user();
         let mut command = Command::new("chroot");
-        command.arg(format!("--userspec={user}:{user}")).arg(self.root.path()).arg("/forebay").args(args);
-        command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
+        command
+            .arg(format!("--userspec={user}:{user}"))
+            .arg(self.root.path())
+            .arg("/forebay")
+            .args(args);
+        command
+            .env_clear()
+            .envs(env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(self.dockerfile.variables());
         command
     }
@@ -84,7 +100,11 @@ impl Image {
 
 /// Builds the binary by the Dockerfile's command; where it is.
 fn build(dockerfile: &Dockerfile) -> PathBuf {
-    let target_dir = Path::new(forebay(&[]).get_program()).ancestors().nth(2).unwrap().to_owned();
+    let target_dir = Path::new(forebay(&[]).get_program())
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned();
     let status = Command::new("sh")
         .args(["-c", dockerfile.build_command()])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -117,13 +137,25 @@ fn the_binary_of_the_image_needs_nothing_but_itself() {
 
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let user = image.dockerfile.user();
-    assert!(status.contains(&format!("\nUid:\t{user}\t{user}\t{user}\t{user}\n")), "{status}");
+    assert!(
+        status.contains(&format!("\nUid:\t{user}\t{user}\t{user}\t{user}\n")),
+        "{status}"
+    );
 
-    let health = |host| image.run(&["health", "--port", &port_text, "--bind", host]).status().unwrap();
+    let health = |host| {
+        image
+            .run(&["health", "--port", &port_text, "--bind", host])
+            .status()
+            .unwrap()
+    };
     assert!(health("127.0.0.1").success());
     // A static glibc reads the hosts file and asks name servers without the libraries it has elsewhere.
     assert!(health("cache.test").success(), "names of /etc/hosts are found");
-    assert_eq!(health("nobody.invalid").code(), Some(1), "an unknown name is an error, not a crash");
+    assert_eq!(
+        health("nobody.invalid").code(),
+        Some(1),
+        "an unknown name is an error, not a crash"
+    );
 
     assert!(server.stop().success());
 }

@@ -1,0 +1,89 @@
+//! An upstream for tests: connections whose other ends the test holds and speaks for.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::mpsc;
+
+use super::upstream::{ByteStream, Connecting, Upstream};
+
+/// Room of a connection in each direction.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Makes connections whose other ends come out of [`Fake::new`]'s receiver, or none.
+pub struct Fake {
+    accepted: mpsc::Sender<Peer>,
+    is_down: Arc<Mutex<bool>>,
+}
+
+/// Whether a [`Fake`] refuses connections.
+#[derive(Clone)]
+pub struct Switch(Arc<Mutex<bool>>);
+
+/// Upstream's end of a connection.
+pub struct Peer(DuplexStream);
+
+impl Fake {
+    /// An upstream, the connections that are made to it, and its switch.
+    pub fn new() -> (Self, mpsc::Receiver<Peer>, Switch) {
+        let (accepted, peers) = mpsc::channel(64);
+        let is_down = Arc::default();
+        (Self { accepted, is_down: Arc::clone(&is_down) }, peers, Switch(is_down))
+    }
+}
+
+impl Switch {
+    /// Refuses connections from now on, or no longer.
+    pub fn set_down(&self, is_down: bool) {
+        *self.0.lock() = is_down;
+    }
+}
+
+impl Upstream for Fake {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async move {
+            if *self.is_down.lock() {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+            self.accepted.send(Peer(theirs)).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            Ok(Box::new(ours) as Box<dyn ByteStream>)
+        })
+    }
+
+    fn name(&self) -> String {
+        "fake".to_owned()
+    }
+}
+
+impl Peer {
+    /// Waits until what was received ends in this text; returns all of it.
+    pub async fn hears(&mut self, end: &str) -> String {
+        let mut heard = Vec::new();
+        while !heard.ends_with(end.as_bytes()) {
+            heard.push(self.0.read_u8().await.expect("the other end speaks on"));
+        }
+        String::from_utf8(heard).unwrap()
+    }
+
+    /// Sends these bytes.
+    pub async fn says(&mut self, bytes: &str) {
+        self.0.write_all(bytes.as_bytes()).await.expect("the other end listens");
+    }
+
+    /// Answers the handshake of a link as an upstream does that has all it takes; returns what it was asked.
+    pub async fn lets_in(&mut self) -> String {
+        let heard = self.hears("PING\r\n").await;
+        self.says("%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$2\r\nid\r\n:7\r\n+OK\r\n+OK\r\n+PONG\r\n").await;
+        heard
+    }
+
+    /// Waits until the other end is gone.
+    pub async fn is_left(mut self) {
+        let mut rest = Vec::new();
+        // Whether it said goodbye or not.
+        let _ = self.0.read_to_end(&mut rest).await;
+    }
+}

@@ -1,0 +1,152 @@
+//! Tests of the link with an upstream that the test speaks for: connecting, losing, connecting again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::breaker;
+use super::effect::Effect;
+use super::fake::{Fake, Peer, Switch};
+use super::link::Link;
+use super::order::{Answer, Forward, Order, Work};
+use super::status::{LinkState, Status};
+use super::wire::push_text_request;
+use crate::config::Config;
+use crate::services::Services;
+
+/// A link on this task's runtime.
+struct Bench {
+    services: Arc<Services>,
+    status: Arc<Status>,
+    orders: mpsc::Sender<Order>,
+    peers: mpsc::Receiver<Peer>,
+    switch: Switch,
+    task: JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(settings: &[(&str, &str)]) -> Self {
+        let mut config = Config::default();
+        config.upstream.backoff_min = Duration::from_millis(1);
+        config.upstream.backoff_max = Duration::from_millis(10);
+        let config = config.set_many(settings).unwrap();
+        let services = Arc::new(Services::new(config, None));
+        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap()));
+        let (fake, peers, switch) = Fake::new();
+        let (orders, receiver) = mpsc::channel(16);
+        let link = Link::new(Arc::new(fake), Arc::clone(&services), Arc::clone(&status), receiver);
+        Self { services, status, orders, peers, switch, task: tokio::spawn(link.run(|| ())) }
+    }
+
+    async fn accept(&mut self) -> Peer {
+        self.peers.recv().await.expect("the link connects")
+    }
+
+    async fn is(&self, state: LinkState) {
+        while self.status.state() != state {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn forward(&self, words: &[&str], effect: Effect) -> oneshot::Receiver<Answer> {
+        let (answer, answered) = oneshot::channel();
+        let mut request = Vec::new();
+        push_text_request(&mut request, words);
+        let deadline_ms = self.services.clock.monotonic_ms() + 60_000;
+        let work = Work::Forward(Forward { request, effect, answer: Some(answer) });
+        let order = Order { db: 0, deadline_ms, work, permit: self.status.enter(0) };
+        self.orders.send(order).await.unwrap_or_else(|_| panic!("the link runs"));
+        answered
+    }
+}
+
+fn error(answer: Answer) -> String {
+    answer.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn tracking_is_armed_before_the_link_is_used_and_again_after_each_loss() {
+    let mut bench = Bench::start(&[]);
+    for connects in 1..4 {
+        let mut peer = bench.accept().await;
+        let handshake = peer.lets_in().await;
+        let armed = "*5\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nBCAST\r\n$6\r\nNOLOOP\r\n";
+        assert!(handshake.contains(armed), "{handshake}");
+        bench.is(LinkState::Up).await;
+        let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
+        assert_eq!(peer.hears("GET\r\n$1\r\nk\r\n").await, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+        peer.says("$1\r\nv\r\n").await;
+        assert_eq!(&*answered.await.unwrap().unwrap(), b"$1\r\nv\r\n");
+        assert_eq!(bench.status.connects.get(), connects);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_without_tracking_is_down_and_says_why() {
+    let mut bench = Bench::start(&[]);
+    let mut peer = bench.accept().await;
+    peer.hears("PING\r\n").await;
+    peer.says("%1\r\n$2\r\nid\r\n:7\r\n+OK\r\n-ERR unknown subcommand 'TRACKING'\r\n+PONG\r\n").await;
+    bench.is(LinkState::Down).await;
+    let trouble = bench.status.trouble().to_string();
+    assert_eq!(trouble, "UPSTREAM not connected: fake: CLIENT TRACKING was refused: ERR unknown subcommand 'TRACKING'");
+    peer.is_left().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_nonsense_is_left_alone_and_asked_again_later() {
+    let mut bench = Bench::start(&[]);
+    let mut peer = bench.accept().await;
+    peer.hears("PING\r\n").await;
+    peer.says("HTTP/1.1 400 Bad Request\r\n").await;
+    peer.is_left().await;
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    bench.is(LinkState::Up).await;
+    peer.says("nonsense\r\n").await;
+    peer.is_left().await;
+    bench.accept().await;
+}
+
+#[tokio::test]
+async fn while_upstream_is_down_orders_fail_at_once_and_after_that_all_is_well() {
+    let mut bench = Bench::start(&[]);
+    let peer = bench.accept().await;
+    bench.switch.set_down(true);
+    drop(peer);
+    bench.is(LinkState::Down).await;
+    let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
+    assert!(error(answered.await.unwrap()).starts_with("UPSTREAM not connected: fake: "));
+    bench.switch.set_down(false);
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    bench.is(LinkState::Up).await;
+    let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
+    peer.hears("k\r\n").await;
+    peer.says("_\r\n").await;
+    assert!(answered.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn what_is_outstanding_when_the_link_is_lost_fails_and_what_l1_holds_is_old() {
+    let mut bench = Bench::start(&[]);
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    let written = bench.forward(&["SET", "k", "v"], Effect::Keys([(*b"k").into()].into())).await;
+    peer.hears("v\r\n").await;
+    drop(peer);
+    let text = error(written.await.unwrap());
+    assert!(text.starts_with("UPSTREAM connection lost") && text.contains("may or may not"), "{text}");
+}
+
+#[tokio::test]
+async fn the_link_ends_with_those_who_use_it() {
+    let mut bench = Bench::start(&[]);
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    drop(bench.orders);
+    bench.task.await.unwrap();
+    peer.is_left().await;
+}
