@@ -104,6 +104,9 @@ impl Services {
     pub fn change_config<E>(&self, change: impl FnOnce(&Config) -> Result<Config, E>) -> Result<(), E> {
         let _alone = self.changing_config.lock();
         let changed = change(&self.config.load())?;
+        if let Some(unhonoured) = changed.unhonoured() {
+            tracing::warn!("{unhonoured}");
+        }
         self.configure(changed);
         Ok(())
     }

@@ -92,7 +92,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
-    ("http", &["commands::index", "limits", "services", "stats"]),
+    ("http", &["commands::index", "limits", "services", "stats", "store"]),
     (
         "server",
         &[

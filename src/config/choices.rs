@@ -99,6 +99,26 @@ impl EvictionPolicy {
     }
 }
 
+/// When an upstream that does not answer is left alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BreakerPolicy {
+    /// After a number of failures in a row.
+    #[default]
+    Consecutive,
+    /// Never.
+    None,
+}
+
+impl BreakerPolicy {
+    pub(super) const ALL: [Self; 2] = [Self::Consecutive, Self::None];
+    pub(super) const NAMES: [&'static str; 2] = ["consecutive", "none"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
 /// What the tiers do with reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierMode {

@@ -22,7 +22,7 @@ mod setting;
 mod suggestion;
 
 pub use address::{BindAddress, Secret, UpstreamAddress, UpstreamEndpoint};
-pub use choices::{DebugAccess, EvictionPolicy, LogLevel, TierMode};
+pub use choices::{BreakerPolicy, DebugAccess, EvictionPolicy, LogLevel, TierMode};
 pub use error::{ConfigError, ConfigErrors};
 pub use help::help;
 pub use load::{Action, Loaded};
@@ -180,6 +180,8 @@ pub struct Upstream {
     pub backoff_max: Duration,
     /// The name this server gives itself there with CLIENT SETNAME; empty: none.
     pub client_name: String,
+    /// What opens the breaker.
+    pub breaker: BreakerPolicy,
     /// Failures in a row that open the breaker.
     pub breaker_failures: u32,
     /// How long an open breaker refuses before it lets a probe through.
@@ -463,6 +465,12 @@ mod tests {
                 .into_iter()
                 .enumerate()
                 .all(|(i, preset)| preset as usize == i)
+        );
+        assert!(
+            BreakerPolicy::ALL
+                .into_iter()
+                .enumerate()
+                .all(|(i, policy)| policy as usize == i)
         );
         assert_eq!(EvictionPolicy::VolatileTtl.name(), "volatile-ttl");
     }

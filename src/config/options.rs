@@ -8,7 +8,7 @@ use super::address::{BindAddress, Secret, UpstreamAddress};
 use super::compatibility::COMPATIBILITY;
 use super::preset::Preset;
 use super::setting::{Kind, row};
-use super::{Config, DebugAccess, EvictionPolicy, LogLevel, Setting, TierMode};
+use super::{BreakerPolicy, Config, DebugAccess, EvictionPolicy, LogLevel, Setting, TierMode};
 use std::path::{self, PathBuf};
 use std::time::Duration;
 
@@ -206,12 +206,15 @@ const UPSTREAM: &[Setting] = &[
     row("upstream-retry-backoff-min-ms", "50", AtStart,
         milliseconds(1, |c| c.upstream.backoff_min, |c, time| c.upstream.backoff_min = time),
         "Milliseconds before the first new attempt to connect; doubled after each."),
-    row("upstream-retry-backoff-max-ms", "5000", AtStart,
+    row("upstream-retry-backoff-max-ms", "500", AtStart,
         milliseconds(1, |c| c.upstream.backoff_max, |c, time| c.upstream.backoff_max = time),
         "The most milliseconds between two attempts."),
     row("upstream-client-name", "forebay", AtStart,
         text("a word", |c| c.upstream.client_name.clone(), |c, text| word(text).map(|name| c.upstream.client_name = name)),
         "The name of this server in the CLIENT LIST of upstream. Empty: none."),
+    row("breaker", "consecutive", AtStart,
+        choice(&BreakerPolicy::NAMES, |c| c.upstream.breaker as usize, |c, i| c.upstream.breaker = BreakerPolicy::ALL[i]),
+        "When upstream is left alone: after failures in a row (consecutive), or never (none)."),
     row("breaker-failures", "5", Live,
         integer(1, INT_MAX, |c| c.upstream.breaker_failures.into(), |c, n| c.upstream.breaker_failures = n as u32),
         "Failures in a row after which upstream is left alone for a while."),

@@ -8,9 +8,9 @@ use std::fmt;
 pub struct OutputLimits {
     /// Clients that send commands.
     pub normal: OutputLimit,
-    /// Replicas and MONITOR.
+    /// Replicas, of which there are none.
     pub replica: OutputLimit,
-    /// Clients with a subscription.
+    /// Clients with a subscription, and MONITOR.
     pub pubsub: OutputLimit,
 }
 

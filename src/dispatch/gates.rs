@@ -73,13 +73,16 @@ pub fn is_paused(entry: &Entry, worker: &Worker, now_ms: u64) -> bool {
     worker.services.pause.holds(flags.contains(WRITE), now_ms) && !flags.contains(PASSES_PAUSE)
 }
 
-/// Waits while CLIENT PAUSE holds the command back; the client counts as blocked meanwhile.
-pub async fn wait_out_pause(entry: &Entry, session: &Session, worker: &Worker) {
+/// Waits while CLIENT PAUSE holds the command back; the client counts as blocked meanwhile. A command that only
+/// upstream knows may write.
+pub async fn wait_out_pause(entry: Option<&Entry>, session: &Session, worker: &Worker) {
     let services = &worker.services;
     let now_ms = || services.clock.unix_ms();
-    if is_paused(entry, worker, now_ms()) {
+    let writes = entry.is_none_or(|entry| entry.command.flags.contains(WRITE));
+    let passes = entry.is_some_and(|entry| entry.command.flags.contains(PASSES_PAUSE));
+    if !passes && services.pause.holds(writes, now_ms()) {
         let _blocked = session.client.block(&services.clients);
-        services.pause.wait(entry.command.flags.contains(WRITE), now_ms).await;
+        services.pause.wait(writes, now_ms).await;
     }
 }
 

@@ -146,9 +146,9 @@ pub async fn execute_waiting(
     let entry = index::resolve(request).ok();
     if let Some(entry) = entry {
         session.client.set_command(entry.id);
-        gates::wait_out_pause(entry, session, worker).await;
-        *turn = Turn::begin(worker);
     }
+    gates::wait_out_pause(entry, session, worker).await;
+    *turn = Turn::begin(worker);
     let result = match entry {
         Some(entry) if !is_bound(entry, session) => wait(entry, request, begun, session, worker, out, turn).await,
         _ => relay(request, session, worker, out).await,

@@ -14,8 +14,14 @@ use super::Landing;
 use crate::limits::ABSENT_KEYS_REMEMBERED_MAX;
 
 enum Absence {
-    Fetching { ticket: u64, tainted: bool, waiters: Vec<oneshot::Sender<Landing>> },
-    Missing { until_ms: u64 },
+    Fetching {
+        ticket: u64,
+        tainted: bool,
+        waiters: Vec<oneshot::Sender<Landing>>,
+    },
+    Missing {
+        until_ms: u64,
+    },
     Elsewhere,
 }
 
@@ -54,7 +60,11 @@ impl AbsentKeys {
             match &mut of_key[position].1 {
                 Absence::Missing { until_ms } if *until_ms > now_ms => return Approach::Missing,
                 Absence::Elsewhere => return Approach::Elsewhere,
-                Absence::Fetching { tainted: false, waiters, .. } => {
+                Absence::Fetching {
+                    tainted: false,
+                    waiters,
+                    ..
+                } => {
                     waiters.push(sender);
                     return Approach::Follow(receiver);
                 }
@@ -64,7 +74,11 @@ impl AbsentKeys {
         }
         self.tickets += 1;
         let ticket = self.tickets;
-        let fetching = Absence::Fetching { ticket, tainted: false, waiters: vec![sender] };
+        let fetching = Absence::Fetching {
+            ticket,
+            tainted: false,
+            waiters: vec![sender],
+        };
         self.keys.entry(key.into()).or_default().push((db, fetching));
         Approach::Lead(ticket, receiver)
     }
@@ -82,9 +96,12 @@ impl AbsentKeys {
     pub fn land(&mut self, db: usize, key: &[u8], ticket: u64) -> (bool, Vec<oneshot::Sender<Landing>>) {
         let of_key = self.keys.get(key).map_or(&[][..], |of_key| of_key);
         let position = of_key.iter().position(|(of_db, absence)| {
-            *of_db == db && matches!(absence, Absence::Fetching { ticket: of_fetch, .. } if *of_fetch == ticket)
+            *of_db == db
+                && matches!(absence, Absence::Fetching { ticket: of_fetch, .. } if *of_fetch == ticket)
         });
-        let Some(position) = position else { return (false, Vec::new()) };
+        let Some(position) = position else {
+            return (false, Vec::new());
+        };
         match self.take(key, position) {
             Absence::Fetching { tainted, waiters, .. } => (!tainted, waiters),
             Absence::Missing { .. } | Absence::Elsewhere => unreachable!("the position is that of a fetch"),
@@ -104,7 +121,9 @@ impl AbsentKeys {
     /// The key was written by somebody: what is being fetched is old, and what is remembered may be wrong. In all
     /// databases.
     pub fn overtake(&mut self, key: &[u8]) {
-        let Some(of_key) = self.keys.get_mut(key) else { return };
+        let Some(of_key) = self.keys.get_mut(key) else {
+            return;
+        };
         overtake(of_key, &mut self.remembered);
         if of_key.is_empty() {
             self.keys.remove(key);
@@ -214,7 +233,10 @@ mod tests {
         keys.overtake(b"k");
         let (second, _) = lead(&mut keys, b"k");
         assert!(matches!(landing.try_recv(), Ok(Landing::Overtaken)));
-        assert!(!keys.land(0, b"k", first).0, "the second fetch has the placeholder");
+        assert!(
+            !keys.land(0, b"k", first).0,
+            "the second fetch has the placeholder"
+        );
         assert!(keys.land(0, b"k", second).0);
         assert!(keys.is_empty());
     }

@@ -46,7 +46,9 @@ impl Store {
 impl Shard {
     /// Linear in the shard's entries, of which there are a thousandth of the store's.
     fn purge(&mut self) -> usize {
-        (0..self.settings().databases).map(|db| self.purge_database(db)).sum()
+        (0..self.settings().databases)
+            .map(|db| self.purge_database(db))
+            .sum()
     }
 
     fn purge_database(&mut self, db: usize) -> usize {
@@ -64,7 +66,10 @@ impl Shard {
             drop(self.remove(db, position));
             removed += 1;
             // A table that has shrunk has entries in front of those that were looked at.
-            if self.keyspace(db).is_some_and(|keyspace| keyspace.table.buckets() != buckets) {
+            if self
+                .keyspace(db)
+                .is_some_and(|keyspace| keyspace.table.buckets() != buckets)
+            {
                 bucket = 0;
             }
         }
@@ -76,7 +81,11 @@ impl Shard {
 mod tests {
     use crate::store::{Key, Store, Visit};
 
-    const VISIT: Visit = Visit { now_ms: 1, db: 0, touch: true };
+    const VISIT: Visit = Visit {
+        now_ms: 1,
+        db: 0,
+        touch: true,
+    };
 
     fn put(store: &Store, name: &str) {
         let hash = store.hash(name.as_bytes());

@@ -40,7 +40,11 @@ impl Databases {
     pub fn new(base: usize, selected: usize) -> Self {
         let mut known = vec![Known::Nothing; selected];
         known.push(Known::Usable);
-        Self { base, selected: Some(selected), known }
+        Self {
+            base,
+            selected: Some(selected),
+            known,
+        }
     }
 
     /// What to do for a request of a client in database `db`. A database that is to be selected counts as such.

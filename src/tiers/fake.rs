@@ -30,7 +30,14 @@ impl Fake {
     pub fn new() -> (Self, mpsc::Receiver<Peer>, Switch) {
         let (accepted, peers) = mpsc::channel(64);
         let is_down = Arc::default();
-        (Self { accepted, is_down: Arc::clone(&is_down) }, peers, Switch(is_down))
+        (
+            Self {
+                accepted,
+                is_down: Arc::clone(&is_down),
+            },
+            peers,
+            Switch(is_down),
+        )
     }
 }
 
@@ -48,7 +55,10 @@ impl Upstream for Fake {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
-            self.accepted.send(Peer(theirs)).await.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            self.accepted
+                .send(Peer(theirs))
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
             Ok(Box::new(ours) as Box<dyn ByteStream>)
         })
     }
@@ -70,20 +80,24 @@ impl Peer {
 
     /// Sends these bytes.
     pub async fn says(&mut self, bytes: &str) {
-        self.0.write_all(bytes.as_bytes()).await.expect("the other end listens");
+        self.0
+            .write_all(bytes.as_bytes())
+            .await
+            .expect("the other end listens");
     }
 
     /// Answers the handshake of a link as an upstream does that has all it takes; returns what it was asked.
     pub async fn lets_in(&mut self) -> String {
         let heard = self.hears("PING\r\n").await;
-        self.says("%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$2\r\nid\r\n:7\r\n+OK\r\n+OK\r\n+PONG\r\n").await;
+        self.says("%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$2\r\nid\r\n:7\r\n+OK\r\n+OK\r\n+PONG\r\n")
+            .await;
         heard
     }
 
     /// Waits until the other end is gone.
-    pub async fn is_left(mut self) {
-        let mut rest = Vec::new();
+    pub async fn has_left(self) {
+        let (mut stream, mut rest) = (self.0, Vec::new());
         // Whether it said goodbye or not.
-        let _ = self.0.read_to_end(&mut rest).await;
+        let _ = stream.read_to_end(&mut rest).await;
     }
 }

@@ -64,7 +64,10 @@ impl Tiers {
                 Some(Approach::Elsewhere) => Flight::Elsewhere,
                 Some(Approach::Follow(landing)) => Flight::Awaited(landing),
                 Some(Approach::Lead(ticket, landing)) => {
-                    fetches.push(Fetch { key: request.arg(at).into(), ticket });
+                    fetches.push(Fetch {
+                        key: request.arg(at).into(),
+                        ticket,
+                    });
                     Flight::Awaited(landing)
                 }
             };
@@ -98,7 +101,9 @@ impl Flights {
             let landing = match flight {
                 Flight::Missing => Landing::Missing,
                 Flight::Elsewhere => Landing::NotKept,
-                Flight::Awaited(landing) => landing.await.unwrap_or_else(|_| Landing::Failed(LINK_ENDED.into())),
+                Flight::Awaited(landing) => landing
+                    .await
+                    .unwrap_or_else(|_| Landing::Failed(LINK_ENDED.into())),
             };
             match landing {
                 Landing::Resident => {}

@@ -23,7 +23,15 @@ impl Tiers {
         push_request(&mut bytes, request.iter());
         let len = bytes.len();
         let effect = Effect::of(entry, request);
-        self.submit(Work::Forward(Forward { request: bytes, effect, answer: Some(sender) }), db, len);
+        self.submit(
+            Work::Forward(Forward {
+                request: bytes,
+                effect,
+                answer: Some(sender),
+            }),
+            db,
+            len,
+        );
         Passage(receiver)
     }
 }

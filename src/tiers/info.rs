@@ -13,7 +13,10 @@ use crate::stats::upstream::UpstreamStats;
 pub fn publish(services: &Arc<Services>, status: &Arc<Status>) {
     // Tiers that are started twice in a process, as tests do, leave the first one's figures in place.
     let (weak, probed) = (Arc::downgrade(services), Arc::clone(status));
-    let probe = move || weak.upgrade().map_or_else(UpstreamStats::default, |services| stats(&services, &probed));
+    let probe = move || {
+        weak.upgrade()
+            .map_or_else(UpstreamStats::default, |services| stats(&services, &probed))
+    };
     let _ = services.upstream_probe.set(Box::new(probe));
     let (weak, status) = (Arc::downgrade(services), Arc::clone(status));
     let write = move |sections: &mut Vec<(&'static str, String)>| {
@@ -47,7 +50,10 @@ fn stats(services: &Services, status: &Status) -> UpstreamStats {
 
 fn tiers(services: &Services, status: &Status) -> String {
     let (totals, _) = services.store.totals();
-    let (found, missing) = (status.fills.get() + status.fills_not_kept.get(), status.fills_missing.get());
+    let (found, missing) = (
+        status.fills.get() + status.fills_not_kept.get(),
+        status.fills_missing.get(),
+    );
     lines(&[
         ("tier_mode", &services.config.load().upstream.mode().name()),
         ("tier_l1_hits", &totals.hits),
@@ -78,7 +84,11 @@ fn upstream(services: &Services, status: &Status) -> String {
     let microseconds = |percent| latencies.percentile(percent) / 1000;
     let now_ms = services.clock.monotonic_ms();
     let config = services.config.load();
-    let address = config.upstream.address.as_ref().map_or_else(String::new, |address| address.endpoint.to_string());
+    let address = config
+        .upstream
+        .address
+        .as_ref()
+        .map_or_else(String::new, |address| address.endpoint.to_string());
     lines(&[
         ("upstream_address", &address),
         ("upstream_link", &status.state().name()),

@@ -39,7 +39,13 @@ impl Link {
         status: Arc<Status>,
         orders: mpsc::Receiver<Order>,
     ) -> Self {
-        Self { upstream, services, status, orders, purging: None }
+        Self {
+            upstream,
+            services,
+            status,
+            orders,
+            purging: None,
+        }
     }
 
     /// Keeps the link up until nobody can order anything any more. Calls `tried` after the first attempt.
@@ -61,7 +67,9 @@ impl Link {
             }
             if let Ok((stream, frames)) = connected {
                 let up_since_ms = self.services.clock.monotonic_ms();
-                let Ok(lost) = self.exchange(stream, frames).await else { return };
+                let Ok(lost) = self.exchange(stream, frames).await else {
+                    return;
+                };
                 self.note_failure(&lost.to_string());
                 if self.services.clock.monotonic_ms() - up_since_ms >= LINK_STABLE_MS {
                     backoff.reset();
@@ -101,7 +109,11 @@ impl Link {
 
     /// Removes entries of old generations, shard by shard, beside everything else.
     fn purge(&mut self) {
-        if self.purging.as_ref().is_some_and(|purging| !purging.is_finished()) {
+        if self
+            .purging
+            .as_ref()
+            .is_some_and(|purging| !purging.is_finished())
+        {
             return;
         }
         let services = Arc::clone(&self.services);
@@ -113,7 +125,11 @@ impl Link {
     }
 
     /// Carries orders and replies until the connection is lost.
-    async fn exchange(&mut self, stream: Box<dyn ByteStream>, mut frames: FrameReader) -> Result<Lost, Unwanted> {
+    async fn exchange(
+        &mut self,
+        stream: Box<dyn ByteStream>,
+        mut frames: FrameReader,
+    ) -> Result<Lost, Unwanted> {
         let mut pipeline = Pipeline::new(&self.services, &self.status, self.now());
         let lost = self.carry(stream, &mut frames, &mut pipeline).await?;
         pipeline.fail(&lost, self.now());
@@ -129,7 +145,9 @@ impl Link {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut alarm = Alarm::new();
         loop {
-            if let Err(lost) = take_frames(frames, pipeline, self.now()).and_then(|()| pipeline.tick(self.now())) {
+            if let Err(lost) =
+                take_frames(frames, pipeline, self.now()).and_then(|()| pipeline.tick(self.now()))
+            {
                 return Ok(lost);
             }
             alarm.set(pipeline.next_tick_ms(), self.services.clock.monotonic_ms());
@@ -169,7 +187,9 @@ impl Link {
             while let Some(order) = self.orders.recv().await {
                 let error: Error = self.status.trouble();
                 let now_ms = self.services.clock.unix_ms();
-                order.work.refuse(&error, order.db, now_ms, &self.services.store, &self.status);
+                order
+                    .work
+                    .refuse(&error, order.db, now_ms, &self.services.store, &self.status);
             }
         };
         match tokio::time::timeout(pause, refuse_all).await {
@@ -180,7 +200,9 @@ impl Link {
 
     fn note_failure(&self, trouble: &str) {
         let settings = self.services.config.load();
-        self.status.breaker.failed(self.services.clock.monotonic_ms(), tuning(&settings.upstream));
+        self.status
+            .breaker
+            .failed(self.services.clock.monotonic_ms(), tuning(&settings.upstream));
         self.status.failures.add(1);
         let text = format!("{}: {trouble}", self.upstream.name());
         if self.status.set_down(text) {
@@ -190,7 +212,10 @@ impl Link {
 
     fn now(&self) -> Moment {
         let clock = &self.services.clock;
-        Moment { unix_ms: clock.unix_ms(), monotonic_ns: clock.monotonic_ns() }
+        Moment {
+            unix_ms: clock.unix_ms(),
+            monotonic_ns: clock.monotonic_ns(),
+        }
     }
 }
 
@@ -211,7 +236,10 @@ struct Alarm {
 
 impl Alarm {
     fn new() -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep(Duration::ZERO)), at_ms: 0 }
+        Self {
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            at_ms: 0,
+        }
     }
 
     /// Sees to it that the alarm rings by `at_ms`.

@@ -36,8 +36,20 @@ impl Bench {
         let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap()));
         let (fake, peers, switch) = Fake::new();
         let (orders, receiver) = mpsc::channel(16);
-        let link = Link::new(Arc::new(fake), Arc::clone(&services), Arc::clone(&status), receiver);
-        Self { services, status, orders, peers, switch, task: tokio::spawn(link.run(|| ())) }
+        let link = Link::new(
+            Arc::new(fake),
+            Arc::clone(&services),
+            Arc::clone(&status),
+            receiver,
+        );
+        Self {
+            services,
+            status,
+            orders,
+            peers,
+            switch,
+            task: tokio::spawn(link.run(|| ())),
+        }
     }
 
     async fn accept(&mut self) -> Peer {
@@ -55,9 +67,21 @@ impl Bench {
         let mut request = Vec::new();
         push_text_request(&mut request, words);
         let deadline_ms = self.services.clock.monotonic_ms() + 60_000;
-        let work = Work::Forward(Forward { request, effect, answer: Some(answer) });
-        let order = Order { db: 0, deadline_ms, work, permit: self.status.enter(0) };
-        self.orders.send(order).await.unwrap_or_else(|_| panic!("the link runs"));
+        let work = Work::Forward(Forward {
+            request,
+            effect,
+            answer: Some(answer),
+        });
+        let order = Order {
+            db: 0,
+            deadline_ms,
+            work,
+            permit: self.status.enter(0),
+        };
+        self.orders
+            .send(order)
+            .await
+            .unwrap_or_else(|_| panic!("the link runs"));
         answered
     }
 }
@@ -76,7 +100,10 @@ async fn tracking_is_armed_before_the_link_is_used_and_again_after_each_loss() {
         assert!(handshake.contains(armed), "{handshake}");
         bench.is(LinkState::Up).await;
         let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
-        assert_eq!(peer.hears("GET\r\n$1\r\nk\r\n").await, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+        assert_eq!(
+            peer.hears("GET\r\n$1\r\nk\r\n").await,
+            "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+        );
         peer.says("$1\r\nv\r\n").await;
         assert_eq!(&*answered.await.unwrap().unwrap(), b"$1\r\nv\r\n");
         assert_eq!(bench.status.connects.get(), connects);
@@ -88,11 +115,15 @@ async fn an_upstream_without_tracking_is_down_and_says_why() {
     let mut bench = Bench::start(&[]);
     let mut peer = bench.accept().await;
     peer.hears("PING\r\n").await;
-    peer.says("%1\r\n$2\r\nid\r\n:7\r\n+OK\r\n-ERR unknown subcommand 'TRACKING'\r\n+PONG\r\n").await;
+    peer.says("%1\r\n$2\r\nid\r\n:7\r\n+OK\r\n-ERR unknown subcommand 'TRACKING'\r\n+PONG\r\n")
+        .await;
     bench.is(LinkState::Down).await;
     let trouble = bench.status.trouble().to_string();
-    assert_eq!(trouble, "UPSTREAM not connected: fake: CLIENT TRACKING was refused: ERR unknown subcommand 'TRACKING'");
-    peer.is_left().await;
+    assert_eq!(
+        trouble,
+        "UPSTREAM not connected: fake: CLIENT TRACKING was refused: ERR unknown subcommand 'TRACKING'"
+    );
+    peer.has_left().await;
 }
 
 #[tokio::test]
@@ -101,12 +132,12 @@ async fn an_upstream_that_speaks_nonsense_is_left_alone_and_asked_again_later() 
     let mut peer = bench.accept().await;
     peer.hears("PING\r\n").await;
     peer.says("HTTP/1.1 400 Bad Request\r\n").await;
-    peer.is_left().await;
+    peer.has_left().await;
     let mut peer = bench.accept().await;
     peer.lets_in().await;
     bench.is(LinkState::Up).await;
     peer.says("nonsense\r\n").await;
-    peer.is_left().await;
+    peer.has_left().await;
     bench.accept().await;
 }
 
@@ -134,11 +165,16 @@ async fn what_is_outstanding_when_the_link_is_lost_fails_and_what_l1_holds_is_ol
     let mut bench = Bench::start(&[]);
     let mut peer = bench.accept().await;
     peer.lets_in().await;
-    let written = bench.forward(&["SET", "k", "v"], Effect::Keys([(*b"k").into()].into())).await;
+    let written = bench
+        .forward(&["SET", "k", "v"], Effect::Keys([(*b"k").into()].into()))
+        .await;
     peer.hears("v\r\n").await;
     drop(peer);
     let text = error(written.await.unwrap());
-    assert!(text.starts_with("UPSTREAM connection lost") && text.contains("may or may not"), "{text}");
+    assert!(
+        text.starts_with("UPSTREAM connection lost") && text.contains("may or may not"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -148,5 +184,5 @@ async fn the_link_ends_with_those_who_use_it() {
     peer.lets_in().await;
     drop(bench.orders);
     bench.task.await.unwrap();
-    peer.is_left().await;
+    peer.has_left().await;
 }

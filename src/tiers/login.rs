@@ -25,7 +25,11 @@ pub async fn log_in(
 
 /// Logs in in RESP3, selects the database and switches the feed on: broadcast, without echoes of what this
 /// connection writes. Ends with a PING, which only an upstream that has loaded its data answers.
-pub async fn arm(stream: &mut dyn ByteStream, frames: &mut FrameReader, settings: &Settings) -> io::Result<()> {
+pub async fn arm(
+    stream: &mut dyn ByteStream,
+    frames: &mut FrameReader,
+    settings: &Settings,
+) -> io::Result<()> {
     let mut requests = Vec::new();
     let database = base_database(settings).to_string();
     push_hello(&mut requests, Protocol::Resp3, settings);
@@ -45,7 +49,10 @@ pub async fn arm(stream: &mut dyn ByteStream, frames: &mut FrameReader, settings
 
 /// The database of upstream that stands for database 0 here.
 pub fn base_database(settings: &Settings) -> usize {
-    settings.address.as_ref().map_or(0, |address| address.database as usize)
+    settings
+        .address
+        .as_ref()
+        .map_or(0, |address| address.database as usize)
 }
 
 fn push_hello(out: &mut Vec<u8>, protocol: Protocol, settings: &Settings) {
@@ -57,7 +64,11 @@ fn push_hello(out: &mut Vec<u8>, protocol: Protocol, settings: &Settings) {
     if let Some(address) = &settings.address
         && let Some(password) = &address.password
     {
-        words.extend(["AUTH", address.username.as_deref().unwrap_or("default"), password.expose()]);
+        words.extend([
+            "AUTH",
+            address.username.as_deref().unwrap_or("default"),
+            password.expose(),
+        ]);
     }
     if !settings.client_name.is_empty() {
         words.extend(["SETNAME", &settings.client_name]);
@@ -66,7 +77,10 @@ fn push_hello(out: &mut Vec<u8>, protocol: Protocol, settings: &Settings) {
 }
 
 /// The next frame that answers a request.
-pub async fn next_reply<'f>(stream: &mut dyn ByteStream, frames: &'f mut FrameReader) -> io::Result<&'f [u8]> {
+pub async fn next_reply<'f>(
+    stream: &mut dyn ByteStream,
+    frames: &'f mut FrameReader,
+) -> io::Result<&'f [u8]> {
     loop {
         // The borrow checker does not see that a frame which is returned ends the loop.
         while let Some(len) = frames.next()?.map(<[u8]>::len) {
@@ -91,11 +105,21 @@ fn connection_id(hello: Frame<'_>) -> io::Result<i64> {
             return Ok(id);
         }
     }
-    let kind = if matches!(hello.kind(), FrameKind::Map | FrameKind::Array) { "without an id" } else { "unexpected" };
-    Err(io::Error::new(io::ErrorKind::InvalidData, format!("the reply to HELLO is {kind}")))
+    let kind = if matches!(hello.kind(), FrameKind::Map | FrameKind::Array) {
+        "without an id"
+    } else {
+        "unexpected"
+    };
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the reply to HELLO is {kind}"),
+    ))
 }
 
 fn refused(step: &str, error: &[u8]) -> io::Error {
     let text = String::from_utf8_lossy(error);
-    io::Error::new(io::ErrorKind::PermissionDenied, format!("{step} was refused: {text}"))
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("{step} was refused: {text}"),
+    )
 }

@@ -95,13 +95,24 @@ impl Tiers {
     }
 
     fn start_with(services: &Arc<Services>, upstream: Arc<dyn Upstream>) -> io::Result<Arc<Self>> {
-        let breaker = breaker::by_name("consecutive").expect("there is a breaker of that name");
+        let policy = services.config.load().upstream.breaker;
+        let breaker = breaker::by_name(policy.name()).expect("the configuration names policies that exist");
         let status = Arc::new(Status::new(breaker));
         let (sender, orders) = mpsc::channel(LINK_ORDERS_MAX);
-        let link = Link::new(Arc::clone(&upstream), Arc::clone(services), Arc::clone(&status), orders);
+        let link = Link::new(
+            Arc::clone(&upstream),
+            Arc::clone(services),
+            Arc::clone(&status),
+            orders,
+        );
         info::publish(services, &status);
         run_on_own_thread(link)?;
-        Ok(Arc::new(Self { services: Arc::clone(services), upstream, status, orders: sender }))
+        Ok(Arc::new(Self {
+            services: Arc::clone(services),
+            upstream,
+            status,
+            orders: sender,
+        }))
     }
 
     /// Gives the link something to do, or ends it at once when that makes no sense.
@@ -111,11 +122,16 @@ impl Tiers {
         let refused = match self.check() {
             Err(error) => Err((order, error)),
             Ok(()) if !self.status.is_within_bounds() => Err((order, too_many())),
-            Ok(()) => self.orders.try_send(order).map_err(|unsent| (unsent.into_inner(), too_many())),
+            Ok(()) => self
+                .orders
+                .try_send(order)
+                .map_err(|unsent| (unsent.into_inner(), too_many())),
         };
         if let Err((order, error)) = refused {
             let now_ms = self.services.clock.unix_ms();
-            order.work.refuse(&error, db, now_ms, &self.services.store, &self.status);
+            order
+                .work
+                .refuse(&error, db, now_ms, &self.services.store, &self.status);
         }
     }
 
@@ -130,25 +146,35 @@ impl Tiers {
     fn order(&self, work: Work, db: usize, bytes: usize) -> Order {
         let timeout_ms = self.services.config.load().upstream.timeout.as_millis() as u64;
         let deadline_ms = self.services.clock.monotonic_ms() + timeout_ms;
-        Order { db, deadline_ms, work, permit: self.status.enter(bytes) }
+        Order {
+            db,
+            deadline_ms,
+            work,
+            permit: self.status.enter(bytes),
+        }
     }
 
     /// Fails if asking upstream makes no sense now.
     fn check(&self) -> Result<(), Error> {
         let settings = &self.services.config.load().upstream;
-        self.status.check(self.services.clock.monotonic_ms(), tuning(settings))
+        self.status
+            .check(self.services.clock.monotonic_ms(), tuning(settings))
     }
 }
 
 /// Runs the link on a thread that nothing else delays. Returns after its first attempt to connect.
 fn run_on_own_thread(link: Link) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (sender, tried) = std::sync::mpsc::sync_channel(1);
     let run = move || {
         // Who starts the tiers may have given up.
         runtime.block_on(link.run(move || _ = sender.send(())));
     };
-    std::thread::Builder::new().name("upstream".to_owned()).spawn(run)?;
+    std::thread::Builder::new()
+        .name("upstream".to_owned())
+        .spawn(run)?;
     // A link that ended before its first attempt has nobody who could order anything.
     let _ = tried.recv();
     Ok(())

@@ -74,13 +74,21 @@ enum Expected {
     /// Of a SELECT that others follow at once.
     Selected,
     /// Of a SELECT that others wait for.
-    Tried { database: usize },
+    Tried {
+        database: usize,
+    },
     /// Milliseconds that the key of the next [`Expected::Value`] has to live.
     TimeToLive,
-    Value { fetch: Fetch, db: usize },
+    Value {
+        fetch: Fetch,
+        db: usize,
+    },
     Answer(Forward),
     /// A barrier, or a probe of an idle link.
-    Pong { probe: bool, waiting: Option<tokio::sync::oneshot::Sender<()>> },
+    Pong {
+        probe: bool,
+        waiting: Option<tokio::sync::oneshot::Sender<()>>,
+    },
 }
 
 /// The requests of one connection that are not settled.
@@ -171,9 +179,12 @@ impl Pipeline {
         let awaited = self.awaited.pop_front().ok_or(Lost::Unasked)?;
         let was_given_up = self.overdue > 0;
         self.overdue = self.overdue.saturating_sub(1);
-        let is_loading = frame.as_error().is_some_and(|error| error.starts_with(b"LOADING"));
+        let is_loading = frame
+            .as_error()
+            .is_some_and(|error| error.starts_with(b"LOADING"));
         if !is_loading {
-            self.status.note_reply(awaited.sent.monotonic_ns, now.monotonic_ns);
+            self.status
+                .note_reply(awaited.sent.monotonic_ns, now.monotonic_ns);
         }
         self.settle(awaited, frame, frame_bytes, was_given_up, now);
         if is_loading { Err(Lost::Loading) } else { Ok(()) }
@@ -196,7 +207,10 @@ impl Pipeline {
             }
         } else if now_ms >= self.active_ms + FEED_PROBE_MS {
             push_text_request(&mut self.outgoing, &["PING"]);
-            let reply = Expected::Pong { probe: true, waiting: None };
+            let reply = Expected::Pong {
+                probe: true,
+                waiting: None,
+            };
             self.wait_for(reply, now_ms + self.timeout_ms(), None, now);
         }
         Ok(())
@@ -206,8 +220,12 @@ impl Pipeline {
     pub fn next_tick_ms(&self) -> u64 {
         let due = self.awaited.get(self.overdue).map(|awaited| awaited.deadline_ms);
         let oldest = self.awaited.front().filter(|_| self.overdue > 0);
-        let silent = oldest.map(|oldest| oldest.deadline_ms + self.timeout_ms() * (LINK_OVERDUE_TIMEOUTS - 1));
-        due.into_iter().chain(silent).min().unwrap_or(self.active_ms + FEED_PROBE_MS)
+        let silent =
+            oldest.map(|oldest| oldest.deadline_ms + self.timeout_ms() * (LINK_OVERDUE_TIMEOUTS - 1));
+        due.into_iter()
+            .chain(silent)
+            .min()
+            .unwrap_or(self.active_ms + FEED_PROBE_MS)
     }
 
     /// Fails everything: the connection is lost.
@@ -228,7 +246,9 @@ impl Pipeline {
     }
 
     fn refuse(&self, order: Order, error: &Error, now: Moment) {
-        order.work.refuse(error, order.db, now.unix_ms, &self.services.store, &self.status);
+        order
+            .work
+            .refuse(error, order.db, now.unix_ms, &self.services.store, &self.status);
     }
 
     fn select(&mut self, database: usize, reply: Expected, before: &Order, now: Moment) {
@@ -237,17 +257,26 @@ impl Pipeline {
     }
 
     fn send(&mut self, order: Order, now: Moment) {
-        let Order { db, deadline_ms, work, permit } = order;
+        let Order {
+            db,
+            deadline_ms,
+            work,
+            permit,
+        } = order;
         match work {
             Work::Fill(fetches) => self.send_fetches(fetches, db, deadline_ms, permit, now),
             Work::Forward(mut forward) => {
-                self.outgoing.extend_from_slice(&std::mem::take(&mut forward.request));
+                self.outgoing
+                    .extend_from_slice(&std::mem::take(&mut forward.request));
                 self.status.forwarded.add(1);
                 self.wait_for(Expected::Answer(forward), deadline_ms, Some(permit), now);
             }
             Work::Barrier(waiting) => {
                 push_text_request(&mut self.outgoing, &["PING"]);
-                let reply = Expected::Pong { probe: false, waiting: Some(waiting) };
+                let reply = Expected::Pong {
+                    probe: false,
+                    waiting: Some(waiting),
+                };
                 self.wait_for(reply, deadline_ms, Some(permit), now);
             }
         }
@@ -255,7 +284,14 @@ impl Pipeline {
 
     /// PTTL goes before GET, so that the value can be stored from where it was received. A write between the two is
     /// followed by an invalidation.
-    fn send_fetches(&mut self, fetches: Vec<Fetch>, db: usize, deadline_ms: u64, permit: Permit, now: Moment) {
+    fn send_fetches(
+        &mut self,
+        fetches: Vec<Fetch>,
+        db: usize,
+        deadline_ms: u64,
+        permit: Permit,
+        now: Moment,
+    ) {
         let last = fetches.len() - 1;
         let mut permit = Some(permit);
         for (index, fetch) in fetches.into_iter().enumerate() {
@@ -270,7 +306,12 @@ impl Pipeline {
 
     fn wait_for(&mut self, reply: Expected, deadline_ms: u64, permit: Option<Permit>, now: Moment) {
         self.active_ms = now.monotonic_ms();
-        self.awaited.push_back(Awaited { sent: now, deadline_ms, reply, permit });
+        self.awaited.push_back(Awaited {
+            sent: now,
+            deadline_ms,
+            reply,
+            permit,
+        });
     }
 
     fn settle(&mut self, awaited: Awaited, frame: Frame<'_>, bytes: &[u8], was_given_up: bool, now: Moment) {
@@ -309,7 +350,11 @@ impl Pipeline {
         let settings = &self.services.config.load().upstream;
         if let Some(error) = refusal(value) {
             let is_other_type = error.prefix() == "WRONGTYPE";
-            return if is_other_type { Fetched::NotKept } else { Fetched::Failed(text(&error)) };
+            return if is_other_type {
+                Fetched::NotKept
+            } else {
+                Fetched::Failed(text(&error))
+            };
         }
         let Some(bytes) = value.as_bulk() else {
             let until_ms = now.unix_ms + settings.negative_ttl.as_millis() as u64;
@@ -320,11 +365,15 @@ impl Pipeline {
         }
         match &self.time_to_live {
             Err(error) => Fetched::Failed(text(error)),
-            Ok(-1) => Fetched::Value { value: bytes, deadline_ms: None },
+            Ok(-1) => Fetched::Value {
+                value: bytes,
+                deadline_ms: None,
+            },
             // The key was gone (-2) when it was asked for its time, so its new time is not known: none is assumed.
-            Ok(left_ms) => {
-                Fetched::Value { value: bytes, deadline_ms: Some(sent.unix_ms + (*left_ms).max(0) as u64) }
-            }
+            Ok(left_ms) => Fetched::Value {
+                value: bytes,
+                deadline_ms: Some(sent.unix_ms + (*left_ms).max(0) as u64),
+            },
         }
     }
 
@@ -366,12 +415,17 @@ impl Pipeline {
 }
 
 fn no_answer(services: &Services) -> String {
-    format!("no answer within {} ms", services.config.load().upstream.timeout.as_millis())
+    format!(
+        "no answer within {} ms",
+        services.config.load().upstream.timeout.as_millis()
+    )
 }
 
 /// The error that a reply is, if it is one.
 fn refusal(reply: Frame<'_>) -> Option<Error> {
-    reply.as_error().map(|error| Error::Verbatim(String::from_utf8_lossy(error).into()))
+    reply
+        .as_error()
+        .map(|error| Error::Verbatim(String::from_utf8_lossy(error).into()))
 }
 
 fn answer(frame: Frame<'_>, bytes: &[u8]) -> Answer {

@@ -44,38 +44,70 @@ impl Bench {
         let services = Arc::new(Services::new(config, None));
         let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap()));
         let pipeline = Pipeline::new(&services, &status, moment(0));
-        Self { services, status, pipeline, now_ms: 0 }
+        Self {
+            services,
+            status,
+            pipeline,
+            now_ms: 0,
+        }
     }
 
     /// What a client does that meets the key: joins its fetch or begins it.
     fn approach(&mut self, key: &str) -> Approach {
         let store = &self.services.store;
         let hash = store.hash(key.as_bytes());
-        store.lock(hash).absent().approach(0, key.as_bytes(), self.unix_ms())
+        store
+            .lock(hash)
+            .absent()
+            .approach(0, key.as_bytes(), self.unix_ms())
     }
 
     /// Begins the fetch of a key that nobody fetches.
     fn fetch(&mut self, key: &str) -> oneshot::Receiver<Landing> {
-        let Approach::Lead(ticket, landing) = self.approach(key) else { panic!("{key} is known or being fetched") };
-        self.place(Work::Fill(vec![Fetch { key: key.as_bytes().into(), ticket }]), 0);
+        let Approach::Lead(ticket, landing) = self.approach(key) else {
+            panic!("{key} is known or being fetched")
+        };
+        self.place(
+            Work::Fill(vec![Fetch {
+                key: key.as_bytes().into(),
+                ticket,
+            }]),
+            0,
+        );
         landing
     }
 
     /// Passes a write of `key` on.
     fn write(&mut self, key: &str) -> oneshot::Receiver<Answer> {
-        self.forward(&["SET", key, "mine"], Effect::Keys([key.as_bytes().into()].into()), 0)
+        self.forward(
+            &["SET", key, "mine"],
+            Effect::Keys([key.as_bytes().into()].into()),
+            0,
+        )
     }
 
     fn forward(&mut self, words: &[&str], effect: Effect, db: usize) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         let mut request = Vec::new();
         push_text_request(&mut request, words);
-        self.place(Work::Forward(Forward { request, effect, answer: Some(answer) }), db);
+        self.place(
+            Work::Forward(Forward {
+                request,
+                effect,
+                answer: Some(answer),
+            }),
+            db,
+        );
         answered
     }
 
     fn place(&mut self, work: Work, db: usize) {
-        let order = Order { db, deadline_ms: self.now_ms + TIMEOUT_MS, work, permit: self.status.enter(0) };
+        let order = Order {
+            db,
+            deadline_ms: self.now_ms + TIMEOUT_MS,
+            work,
+            permit: self.status.enter(0),
+        };
         self.pipeline.place(order, moment(self.now_ms));
     }
 
@@ -84,7 +116,9 @@ impl Bench {
         let bytes = self.pipeline.unsent().to_vec();
         self.pipeline.note_sent(bytes.len());
         let text = String::from_utf8(bytes).unwrap();
-        let words = text.split("\r\n").filter(|word| !word.is_empty() && !word.starts_with(['*', '$']));
+        let words = text
+            .split("\r\n")
+            .filter(|word| !word.is_empty() && !word.starts_with(['*', '$']));
         words.collect::<Vec<_>>().join(" ")
     }
 
@@ -99,7 +133,10 @@ impl Bench {
     }
 
     fn invalidate(&mut self, key: &str) {
-        self.receive(&format!(">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{key}\r\n", key.len()));
+        self.receive(&format!(
+            ">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{key}\r\n",
+            key.len()
+        ));
     }
 
     fn invalidate_all(&mut self) {
@@ -116,7 +153,10 @@ impl Bench {
     fn lose(&mut self) {
         let fresh = Pipeline::new(&self.services, &self.status, moment(self.now_ms));
         let lost = std::mem::replace(&mut self.pipeline, fresh);
-        lost.fail(&Lost::Broken(std::io::ErrorKind::ConnectionReset.into()), moment(self.now_ms));
+        lost.fail(
+            &Lost::Broken(std::io::ErrorKind::ConnectionReset.into()),
+            moment(self.now_ms),
+        );
         self.services.store.begin_generation();
     }
 
@@ -124,7 +164,11 @@ impl Bench {
     fn copy_of(&self, key: &str) -> Option<String> {
         let store = &self.services.store;
         let hash = store.hash(key.as_bytes());
-        let visit = Visit { now_ms: self.unix_ms(), db: 0, touch: false };
+        let visit = Visit {
+            now_ms: self.unix_ms(),
+            db: 0,
+            touch: false,
+        };
         let mut shard = store.lock(hash);
         let key = Key::find(&mut shard, key.as_bytes(), hash, visit);
         let mut text = Vec::new();
@@ -138,7 +182,10 @@ impl Bench {
 }
 
 fn moment(now_ms: u64) -> Moment {
-    Moment { unix_ms: START_MS + now_ms, monotonic_ns: now_ms * 1_000_000 }
+    Moment {
+        unix_ms: START_MS + now_ms,
+        monotonic_ns: now_ms * 1_000_000,
+    }
 }
 
 /// How a fetch ended, in one word.
@@ -155,7 +202,9 @@ fn ended(mut landing: oneshot::Receiver<Landing>) -> &'static str {
 
 fn answer(mut answered: oneshot::Receiver<Answer>) -> Result<String, String> {
     let answer = answered.try_recv().expect("it is answered");
-    answer.map(|reply| String::from_utf8(reply.into()).unwrap()).map_err(|error| error.to_string())
+    answer
+        .map(|reply| String::from_utf8(reply.into()).unwrap())
+        .map_err(|error| error.to_string())
 }
 
 /// All orders of `0..len`.
@@ -169,7 +218,10 @@ fn permutations(len: usize) -> Vec<Vec<usize>> {
         order.insert(at, len - 1);
         order
     };
-    shorter.iter().flat_map(|order| (0..len).map(move |at| insert(order, at))).collect()
+    shorter
+        .iter()
+        .flat_map(|order| (0..len).map(move |at| insert(order, at)))
+        .collect()
 }
 
 #[test]
@@ -186,7 +238,11 @@ fn s01_of_a_thousand_readers_one_fetches_and_all_are_answered() {
     bench.receive(":5000\r\n");
     bench.receive("$1\r\n1\r\n");
     assert_eq!(ended(leader), "resident");
-    assert!(followers.into_iter().all(|follower| ended(follower) == "resident"));
+    assert!(
+        followers
+            .into_iter()
+            .all(|follower| ended(follower) == "resident")
+    );
     assert_eq!(bench.copy_of("k").as_deref(), Some("1"));
     bench.now_ms += 4999;
     assert!(bench.copy_of("k").is_some());
@@ -218,7 +274,10 @@ fn s04_a_copy_dies_no_later_than_upstreams() {
     bench.now_ms = 499;
     assert!(bench.copy_of("k").is_some());
     bench.now_ms = 500;
-    assert!(bench.copy_of("k").is_none(), "the time of sending counts, not that of the reply");
+    assert!(
+        bench.copy_of("k").is_none(),
+        "the time of sending counts, not that of the reply"
+    );
 }
 
 #[test]
@@ -230,7 +289,10 @@ fn s05_a_fetch_that_times_out_leaves_nothing_behind_and_the_next_begins_anew() {
     assert_eq!(ended(landing), "failed");
     let second = bench.fetch("k");
     bench.receive_value("late");
-    assert!(bench.copy_of("k").is_none(), "the late reply is not the second fetch's");
+    assert!(
+        bench.copy_of("k").is_none(),
+        "the late reply is not the second fetch's"
+    );
     bench.receive_value("2");
     assert_eq!(ended(second), "resident");
     assert_eq!(bench.copy_of("k").as_deref(), Some("2"));
@@ -253,7 +315,13 @@ fn s06_no_order_of_reply_invalidation_and_second_read_keeps_the_old_value() {
         assert_eq!(bench.copy_of("k"), None, "{order:?}");
         assert_ne!(ended(first), "pending", "{order:?}");
         if let Some(Approach::Lead(ticket, landing)) = second {
-            bench.place(Work::Fill(vec![Fetch { key: (*b"k").into(), ticket }]), 0);
+            bench.place(
+                Work::Fill(vec![Fetch {
+                    key: (*b"k").into(),
+                    ticket,
+                }]),
+                0,
+            );
             bench.receive_value("2");
             assert_eq!(ended(landing), "resident", "{order:?}");
         } else {
@@ -296,7 +364,11 @@ fn s08_a_writer_reads_its_own_write_whatever_is_being_fetched() {
     let answered = bench.write("k");
     assert_eq!(bench.sent(), "PTTL k GET k SET k mine");
     bench.receive_value("old");
-    assert_eq!(bench.copy_of("k").as_deref(), Some("old"), "the writer has no reply yet");
+    assert_eq!(
+        bench.copy_of("k").as_deref(),
+        Some("old"),
+        "the writer has no reply yet"
+    );
     bench.receive("+OK\r\n");
     assert_eq!(answer(answered).as_deref(), Ok("+OK\r\n"));
     assert_eq!(bench.copy_of("k"), None);
@@ -336,7 +408,9 @@ fn s14_a_write_whose_reply_is_lost_says_so_and_drops_the_copy() {
     let pipeline = Pipeline::new(&store, &bench.status, moment(0));
     std::mem::replace(&mut bench.pipeline, pipeline).fail(&Lost::Silent, moment(0));
     let error = answer(write).unwrap_err();
-    assert!(error.starts_with("UPSTREAM connection lost") && error.ends_with("may or may not have been applied"));
+    assert!(
+        error.starts_with("UPSTREAM connection lost") && error.ends_with("may or may not have been applied")
+    );
     assert!(!answer(read).unwrap_err().contains("may or may not"));
     assert_eq!(bench.copy_of("k"), None);
     assert!(bench.copy_of("other").is_some());
@@ -348,7 +422,10 @@ fn s14_a_write_that_times_out_drops_the_copy_now_and_again_when_it_is_known_to_h
     let answered = bench.write("k");
     bench.pass(TIMEOUT_MS).unwrap();
     let error = answer(answered).unwrap_err();
-    assert!(error.contains("no answer within 1000 ms") && error.contains("may or may not"), "{error}");
+    assert!(
+        error.contains("no answer within 1000 ms") && error.contains("may or may not"),
+        "{error}"
+    );
     let landing = bench.fetch("k");
     bench.receive("+OK\r\n");
     bench.receive_value("mine");
@@ -358,7 +435,9 @@ fn s14_a_write_that_times_out_drops_the_copy_now_and_again_when_it_is_known_to_h
 #[test]
 fn s16_late_replies_are_never_matched_to_other_requests() {
     let mut bench = Bench::new();
-    let late: Vec<_> = (0..3).map(|number| bench.fetch(&format!("late{number}"))).collect();
+    let late: Vec<_> = (0..3)
+        .map(|number| bench.fetch(&format!("late{number}")))
+        .collect();
     let late_write = bench.write("w");
     bench.pass(TIMEOUT_MS).unwrap();
     assert!(late.into_iter().all(|landing| ended(landing) == "failed"));
@@ -380,7 +459,11 @@ fn s16_late_replies_are_never_matched_to_other_requests() {
 fn s16_a_silent_upstream_costs_timeouts_until_the_breaker_opens_and_then_the_connection() {
     let mut bench = Bench::with(&[("breaker-failures", "3")]);
     for number in 0..3 {
-        assert_eq!(bench.status.breaker.state(bench.now_ms), State::Closed, "{number}");
+        assert_eq!(
+            bench.status.breaker.state(bench.now_ms),
+            State::Closed,
+            "{number}"
+        );
         bench.fetch(&number.to_string());
     }
     bench.pass(TIMEOUT_MS).unwrap();
@@ -451,7 +534,9 @@ fn errors_of_a_fetch_are_the_clients_answer() {
         let mut landing = bench.fetch("k");
         bench.receive(time_to_live);
         bench.receive(value);
-        let Ok(Landing::Failed(text)) = landing.try_recv() else { panic!("{time_to_live}") };
+        let Ok(Landing::Failed(text)) = landing.try_recv() else {
+            panic!("{time_to_live}")
+        };
         assert_eq!(&*text, "NOPERM no");
     }
 }
@@ -460,7 +545,10 @@ fn errors_of_a_fetch_are_the_clients_answer() {
 fn s28_a_database_is_selected_before_its_requests_and_first_tried_alone() {
     let mut bench = Bench::new();
     let third = bench.forward(&["GET", "x"], Effect::Nothing, 3);
-    assert!(!bench.pipeline.has_room(), "what comes next waits until the database is known");
+    assert!(
+        !bench.pipeline.has_room(),
+        "what comes next waits until the database is known"
+    );
     assert_eq!(bench.sent(), "SELECT 3");
     bench.receive("+OK\r\n");
     assert_eq!(bench.sent(), "GET x");
@@ -517,18 +605,32 @@ fn a_barrier_that_can_not_be_passed_is_not_passed() {
 #[test]
 fn a_reply_that_nothing_asked_for_ends_the_connection() {
     let mut bench = Bench::new();
-    assert!(matches!(bench.pipeline.take(b"+OK\r\n", moment(0)), Err(Lost::Unasked)));
+    assert!(matches!(
+        bench.pipeline.take(b"+OK\r\n", moment(0)),
+        Err(Lost::Unasked)
+    ));
 }
 
 #[test]
 fn an_order_that_comes_too_late_is_not_sent() {
     let mut bench = Bench::new();
     let (answer_to, answered) = oneshot::channel();
-    let forward = Forward { request: b"*0\r\n".to_vec(), effect: Effect::Everything, answer: Some(answer_to) };
-    let order =
-        Order { db: 0, deadline_ms: 10, work: Work::Forward(forward), permit: bench.status.enter(4) };
+    let forward = Forward {
+        request: b"*0\r\n".to_vec(),
+        effect: Effect::Everything,
+        answer: Some(answer_to),
+    };
+    let order = Order {
+        db: 0,
+        deadline_ms: 10,
+        work: Work::Forward(forward),
+        permit: bench.status.enter(4),
+    };
     bench.pipeline.place(order, moment(10));
     assert!(bench.pipeline.unsent().is_empty());
-    assert_eq!(answer(answered), Err(Error::Upstream("no answer within 1000 ms".into()).to_string()));
+    assert_eq!(
+        answer(answered),
+        Err(Error::Upstream("no answer within 1000 ms".into()).to_string())
+    );
     assert_eq!(bench.status.pending(), 0);
 }

@@ -21,7 +21,9 @@ impl Tiers {
         let conduct = Conduct::of(request.name());
         if conduct == Conduct::Refused {
             let name = String::from_utf8_lossy(request.name()).to_uppercase();
-            return Err(Error::plain(format!("{name} is not supported through a near cache")));
+            return Err(Error::plain(format!(
+                "{name} is not supported through a near cache"
+            )));
         }
         // Out of the session while it is in use: should this future be dropped, the connection goes too.
         let mut link = match session.upstream.take() {
@@ -91,7 +93,15 @@ impl Tiers {
         let mut request = Vec::new();
         push_text_request(&mut request, &["CLIENT", "UNBLOCK", &id.to_string(), how]);
         let len = request.len();
-        self.submit(Work::Forward(Forward { request, effect: Effect::Nothing, answer: None }), 0, len);
+        self.submit(
+            Work::Forward(Forward {
+                request,
+                effect: Effect::Nothing,
+                answer: None,
+            }),
+            0,
+            len,
+        );
     }
 
     /// Waits until everything that upstream did so far has been applied here. Should that not be possible, all

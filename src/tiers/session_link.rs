@@ -66,7 +66,9 @@ const CONDUCTS: &[(&str, Conduct)] = &[
 impl Conduct {
     /// Of the command called `name`, in any case.
     pub fn of(name: &[u8]) -> Self {
-        let row = CONDUCTS.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+        let row = CONDUCTS
+            .iter()
+            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
         row.map_or(Self::Plain, |(_, conduct)| *conduct)
     }
 }
@@ -100,7 +102,9 @@ impl Place {
         if taken < SESSION_LINKS_MAX {
             return Ok(place);
         }
-        Err(Error::Upstream("too many sessions have a connection of their own".into()))
+        Err(Error::Upstream(
+            "too many sessions have a connection of their own".into(),
+        ))
     }
 }
 
@@ -126,7 +130,9 @@ impl SessionLink {
             Ok((stream, id))
         };
         let timed = tokio::time::timeout(settings.connect_timeout, attempt).await;
-        let (stream, id) = timed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(not_connected)?;
+        let (stream, id) = timed
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(not_connected)?;
         // A connection begins in database 0.
         let databases = Databases::new(login::base_database(settings), 0);
         Ok(Self {
@@ -177,7 +183,8 @@ impl SessionLink {
         if !self.in_transaction {
             self.align(db, protocol).await?;
         }
-        let many = conduct == Conduct::Subscribes || (self.is_subscribed() && self.protocol == Protocol::Resp2);
+        let many =
+            conduct == Conduct::Subscribes || (self.is_subscribed() && self.protocol == Protocol::Resp2);
         let mut bytes = Vec::new();
         push_request(&mut bytes, request.iter());
         let mark = many.then(|| self.push_mark(&mut bytes));
@@ -234,7 +241,9 @@ impl SessionLink {
         let mut bytes = Vec::new();
         push_text_request(&mut bytes, words);
         self.stream.write_all(&bytes).await.map_err(lost)?;
-        let reply = login::next_reply(&mut *self.stream, &mut self.frames).await.map_err(lost)?;
+        let reply = login::next_reply(&mut *self.stream, &mut self.frames)
+            .await
+            .map_err(lost)?;
         Ok(refusal(Frame::new(reply)))
     }
 
@@ -293,12 +302,16 @@ impl SessionLink {
     /// Keeps count of subscriptions: the last frame, of `len` bytes, may be the answer to a change of them.
     fn note_message(&mut self, len: usize) {
         let mut children = Frame::new(self.frames.last(len)).children();
-        let kind = children.next().and_then(|kind| kind.as_bulk()).unwrap_or_default();
+        let kind = children
+            .next()
+            .and_then(|kind| kind.as_bulk())
+            .unwrap_or_default();
         let count = children.nth(1).and_then(|count| count.as_integer());
         if kind.ends_with(b"subscribe")
             && let Some(count) = count
         {
-            let is_shard = kind.starts_with(b"s") && kind[1..].starts_with(b"subscribe") || kind.starts_with(b"sun");
+            let is_shard =
+                kind.starts_with(b"s") && kind[1..].starts_with(b"subscribe") || kind.starts_with(b"sun");
             self.subscriptions[usize::from(is_shard)] = count;
         }
     }
@@ -322,7 +335,9 @@ impl SessionLink {
 }
 
 fn refusal(reply: Frame<'_>) -> Option<Error> {
-    reply.as_error().map(|error| Error::Verbatim(String::from_utf8_lossy(error).into()))
+    reply
+        .as_error()
+        .map(|error| Error::Verbatim(String::from_utf8_lossy(error).into()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]

@@ -110,7 +110,10 @@ impl Drop for Permit {
 
 /// The breaker's knobs.
 pub fn tuning(settings: &Settings) -> Tuning {
-    Tuning { failures_max: settings.breaker_failures, open_ms: settings.breaker_open.as_millis() as u64 }
+    Tuning {
+        failures_max: settings.breaker_failures,
+        open_ms: settings.breaker_open.as_millis() as u64,
+    }
 }
 
 impl Status {
@@ -180,7 +183,10 @@ impl Status {
     pub fn enter(self: &Arc<Self>, bytes: usize) -> Permit {
         self.pending.fetch_add(1, Relaxed);
         self.pending_bytes.fetch_add(bytes, Relaxed);
-        Permit { status: Arc::clone(self), bytes }
+        Permit {
+            status: Arc::clone(self),
+            bytes,
+        }
     }
 
     /// Whether so much may be pending as there is. A single order may, whatever its size.

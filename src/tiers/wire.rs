@@ -51,7 +51,10 @@ impl FrameReader {
         let polled = Pin::new(stream).poll_read(cx, &mut room);
         let received = room.filled().len();
         if polled.is_pending() && self.start == self.end {
-            *self = Self { scanner: std::mem::take(&mut self.scanner), ..Self::default() };
+            *self = Self {
+                scanner: std::mem::take(&mut self.scanner),
+                ..Self::default()
+            };
         }
         ready!(polled)?;
         if received == 0 {
@@ -63,7 +66,9 @@ impl FrameReader {
 
     /// The next whole frame that was received, `None` if there is none. Fails when upstream sent what is no frame.
     pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        let scanned = self.scanner.scan(&self.bytes[self.start..self.end], &FrameLimits::default());
+        let scanned = self
+            .scanner
+            .scan(&self.bytes[self.start..self.end], &FrameLimits::default());
         match scanned.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
             Scanned::Partial { needed } => {
                 self.needed = needed;
@@ -98,7 +103,9 @@ impl FrameReader {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         if self.end + needed > self.bytes.len() {
-            let grown = (self.end + needed).max(self.bytes.len() * 3 / 2).max(BUFFER_BYTES);
+            let grown = (self.end + needed)
+                .max(self.bytes.len() * 3 / 2)
+                .max(BUFFER_BYTES);
             self.bytes.resize(grown, 0);
         }
     }

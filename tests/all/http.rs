@@ -2,7 +2,7 @@
 
 use crate::client::Value;
 use crate::deadline::{Deadline, PATIENCE};
-use crate::server::{Server, free_port};
+use crate::server::{Server, free_port, redis_server};
 use rustix::process::Signal;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -206,6 +206,37 @@ fn a_server_that_stops_is_live_and_not_ready() {
     assert_eq!(get(port, "/health/live").status, 200);
     assert_eq!(client.receive().unwrap(), Value::Simple("OK".to_owned()));
     assert!(server.stop().success());
+}
+
+#[test]
+fn metrics_tell_tier_by_tier_where_keys_were_found() {
+    let Some(redis) = redis_server() else { return };
+    let upstream = Server::start(&redis, &[]);
+    upstream.connect().call(&["SET", "key", "value"]).unwrap();
+    let (server, port) = server_with_http(&["--upstream", &format!("redis://{}", upstream.address())]);
+    let is_up = || get(port, "/health/ready").body.contains(r#""link":"up""#);
+    assert!(Deadline::after(PATIENCE).poll(is_up));
+    let mut client = server.connect();
+    for key in ["key", "key", "missing"] {
+        client.call(&["GET", key]).unwrap();
+    }
+    let samples = scrape(port);
+    for (name, expected) in [
+        ("forebay_tier_hits_total{tier=\"upstream\"}", 1.0),
+        ("forebay_tier_misses_total{tier=\"upstream\"}", 1.0),
+        ("forebay_tier_errors_total{tier=\"upstream\"}", 0.0),
+        ("forebay_tier_fills_total{tier=\"l1\"}", 1.0),
+        ("forebay_upstream_up", 1.0),
+        ("forebay_upstream_breaker{state=\"closed\"}", 1.0),
+        ("forebay_upstream_connects_total", 1.0),
+    ] {
+        assert!(
+            (samples[name] - expected).abs() < 0.5,
+            "{name} is {}, not {expected}",
+            samples[name]
+        );
+    }
+    println!("{:?} {:?}", samples["forebay_tier_hits_total{tier=\"l1\"}"], samples["forebay_tier_misses_total{tier=\"l1\"}"]);
 }
 
 #[test]

@@ -25,7 +25,10 @@ impl Breaker for Consecutive {
         }
         let next_ms = now_ms + tuning.open_ms;
         now_ms >= until_ms
-            && self.open_until_ms.compare_exchange(until_ms, next_ms, Relaxed, Relaxed).is_ok()
+            && self
+                .open_until_ms
+                .compare_exchange(until_ms, next_ms, Relaxed, Relaxed)
+                .is_ok()
     }
 
     fn succeeded(&self) {
@@ -42,7 +45,8 @@ impl Breaker for Consecutive {
         let failures = self.failures.load(Relaxed).saturating_add(1);
         self.failures.store(failures, Relaxed);
         if failures >= tuning.failures_max {
-            self.open_until_ms.store((now_ms + tuning.open_ms).max(CLOSED + 1), Relaxed);
+            self.open_until_ms
+                .store((now_ms + tuning.open_ms).max(CLOSED + 1), Relaxed);
         }
     }
 
@@ -59,7 +63,10 @@ impl Breaker for Consecutive {
 mod tests {
     use super::*;
 
-    const TUNING: Tuning = Tuning { failures_max: 3, open_ms: 100 };
+    const TUNING: Tuning = Tuning {
+        failures_max: 3,
+        open_ms: 100,
+    };
 
     fn opened_at(now_ms: u64) -> Consecutive {
         let breaker = Consecutive::default();

@@ -1,0 +1,322 @@
+//! Commands that only upstream knows, each session on a connection of its own.
+
+use super::{ask, eventually, info, near_cache, settle, upstream};
+use crate::client::{Client, Value};
+
+/// The line of upstream's CLIENT LIST with `text`, if there is one.
+fn client_line(direct: &mut Client, text: &str) -> Option<String> {
+    let list = ask(direct, &["CLIENT", "LIST"]);
+    list.split("\\n")
+        .find(|line| line.contains(text))
+        .map(ToOwned::to_owned)
+}
+
+#[test]
+fn s28_a_blocking_command_waits_for_a_foreign_push() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &["--upstream-timeout-ms", "50"]);
+    let (mut near, mut other, mut direct) = (f.connect(), f.connect(), u.connect());
+    near.send(&["BLPOP", "queue", "0"]).unwrap();
+    eventually("it blocks", || client_line(&mut direct, "cmd=blpop").is_some());
+    ask(&mut other, &["SET", "k", "v"]);
+    assert_eq!(ask(&mut other, &["GET", "k"]), "\"v\"", "others go on meanwhile");
+    eventually("it counts as blocked", || {
+        info(&mut other, "blocked_clients") == "1"
+    });
+    ask(&mut direct, &["RPUSH", "queue", "job"]);
+    assert_eq!(near.receive().unwrap().to_string(), "[\"queue\", \"job\"]");
+    assert_eq!(ask(&mut near, &["XADD", "s", "1-1", "f", "v"]), "\"1-1\"");
+    assert_eq!(ask(&mut near, &["XGROUP", "CREATE", "s", "g", "0"]), "OK");
+    let read = ask(
+        &mut near,
+        &[
+            "XREADGROUP",
+            "GROUP",
+            "g",
+            "me",
+            "BLOCK",
+            "0",
+            "STREAMS",
+            "s",
+            ">",
+        ],
+    );
+    assert_eq!(read, "[[\"s\", [[\"1-1\", [\"f\", \"v\"]]]]]");
+}
+
+#[test]
+fn s28_a_client_that_is_gone_killed_or_released_takes_its_blocked_command_along() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &["--upstream-timeout-ms", "50"]);
+    let (mut other, mut direct) = (f.connect(), u.connect());
+    let block = |direct: &mut Client| {
+        let mut near = f.connect();
+        let Value::Integer(id) = near.call(&["CLIENT", "ID"]).unwrap() else {
+            panic!("an id is a number")
+        };
+        near.send(&["BLPOP", "queue", "0"]).unwrap();
+        eventually("it blocks", || client_line(direct, "cmd=blpop").is_some());
+        (near, id.to_string())
+    };
+    let (near, _) = block(&mut direct);
+    drop(near);
+    eventually("its connection is closed", || {
+        client_line(&mut direct, "cmd=blpop").is_none()
+    });
+    let (mut near, id) = block(&mut direct);
+    assert_eq!(ask(&mut other, &["CLIENT", "KILL", "ID", &id]), ":1");
+    assert!(near.is_closed());
+    eventually("its connection is closed", || {
+        client_line(&mut direct, "cmd=blpop").is_none()
+    });
+    for (how, reply) in [
+        ("TIMEOUT", "(nil-array)"),
+        ("ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+    ] {
+        let (mut near, id) = block(&mut direct);
+        assert_eq!(ask(&mut other, &["CLIENT", "UNBLOCK", &id, how]), ":1");
+        assert_eq!(near.receive().unwrap().to_string(), reply);
+        assert_eq!(
+            ask(&mut near, &["RPUSH", "other", "x"]),
+            if how == "TIMEOUT" { ":1" } else { ":2" }
+        );
+    }
+}
+
+#[test]
+fn s28_transactions_run_as_on_upstream() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let (mut near, mut other) = (f.connect(), f.connect());
+    ask(&mut near, &["SET", "k", "old"]);
+    assert_eq!(ask(&mut near, &["GET", "k"]), "\"old\"");
+    assert_eq!(ask(&mut near, &["MULTI"]), "OK");
+    for queued in [
+        &["SET", "k", "new"][..],
+        &["GET", "k"],
+        &["INCR", "n"],
+        &["RPUSH", "l", "a"],
+    ] {
+        assert_eq!(ask(&mut near, queued), "QUEUED", "{queued:?}");
+    }
+    assert_eq!(ask(&mut other, &["GET", "k"]), "\"old\"", "nothing has run");
+    assert_eq!(ask(&mut near, &["EXEC"]), "[OK, \"new\", :1, :1]");
+    assert_eq!(
+        [ask(&mut near, &["GET", "k"]), ask(&mut other, &["GET", "k"])],
+        ["\"new\"", "\"new\""]
+    );
+    ask(&mut near, &["MULTI"]);
+    ask(&mut near, &["SET", "k", "discarded"]);
+    assert_eq!(ask(&mut near, &["DISCARD"]), "OK");
+    assert_eq!(ask(&mut near, &["GET", "k"]), "\"new\"");
+    ask(&mut near, &["MULTI"]);
+    assert!(ask(&mut near, &["GET"]).starts_with("-ERR wrong number of arguments"));
+    assert!(ask(&mut near, &["EXEC"]).starts_with("-EXECABORT"));
+    assert_eq!(ask(&mut near, &["EXEC"]), "-ERR EXEC without MULTI");
+}
+
+#[test]
+fn s28_a_watched_key_that_somebody_changes_stops_the_transaction() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    for round in 0..50 {
+        let is_changed = round % 2 == 0;
+        ask(&mut direct, &["SET", "k", &round.to_string()]);
+        assert_eq!(ask(&mut near, &["WATCH", "k"]), "OK");
+        assert_eq!(
+            ask(&mut near, &["GET", "k"]),
+            format!("\"{round}\""),
+            "it is as new as the watch"
+        );
+        if is_changed {
+            ask(&mut direct, &["SET", "k", "foreign"]);
+        }
+        ask(&mut near, &["MULTI"]);
+        ask(&mut near, &["SET", "k", "mine"]);
+        assert_eq!(
+            ask(&mut near, &["EXEC"]),
+            if is_changed { "(nil-array)" } else { "[OK]" }
+        );
+        assert_eq!(
+            ask(&mut near, &["GET", "k"]),
+            if is_changed { "\"foreign\"" } else { "\"mine\"" }
+        );
+    }
+}
+
+#[test]
+fn s28_each_session_has_its_database_and_protocol() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let (mut near, mut other) = (f.connect(), f.connect());
+    ask(&mut near, &["SELECT", "3"]);
+    assert_eq!(
+        ask(
+            &mut near,
+            &["EVAL", "return redis.call('SET', 'k', 'in three')", "0"]
+        ),
+        "OK"
+    );
+    assert_eq!(ask(&mut near, &["GET", "k"]), "\"in three\"");
+    assert_eq!(
+        ask(&mut other, &["EVAL", "return redis.call('GET', 'k')", "0"]),
+        "(nil)"
+    );
+    assert_eq!(ask(&mut other, &["GET", "k"]), "(nil)");
+    ask(&mut near, &["HSET", "h", "f", "v"]);
+    assert_eq!(ask(&mut near, &["HGETALL", "h"]), "[\"f\", \"v\"]");
+    near.call(&["HELLO", "3"]).unwrap();
+    assert_eq!(ask(&mut near, &["HGETALL", "h"]), "{\"f\": \"v\"}");
+    assert_eq!(ask(&mut near, &["MULTI"]), "OK");
+    assert_eq!(ask(&mut near, &["SELECT", "4"]), "QUEUED");
+    assert_eq!(ask(&mut near, &["EXEC"]), "[OK]");
+    assert_eq!(ask(&mut near, &["HLEN", "h"]), ":0", "it is in database 4 now");
+    assert_eq!(ask(&mut near, &["EXISTS", "k"]), ":0");
+}
+
+#[test]
+fn s28_subscribers_get_what_is_published_at_upstream() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let mut direct = u.connect();
+    for protocol in ["2", "3"] {
+        let mut near = f.connect();
+        near.call(&["HELLO", protocol]).unwrap();
+        let message = |words: &str| {
+            if protocol == "3" {
+                format!("(push [{words}])")
+            } else {
+                format!("[{words}]")
+            }
+        };
+        near.send(&["SUBSCRIBE", "a", "b"]).unwrap();
+        assert_eq!(
+            near.receive().unwrap().to_string(),
+            message("\"subscribe\", \"a\", :1")
+        );
+        assert_eq!(
+            near.receive().unwrap().to_string(),
+            message("\"subscribe\", \"b\", :2")
+        );
+        assert_eq!(
+            ask(&mut near, &["PSUBSCRIBE", "p*"]),
+            message("\"psubscribe\", \"p*\", :3")
+        );
+        ask(&mut direct, &["PUBLISH", "a", "one"]);
+        assert_eq!(
+            near.receive().unwrap().to_string(),
+            message("\"message\", \"a\", \"one\"")
+        );
+        ask(&mut direct, &["PUBLISH", "px", "two"]);
+        assert_eq!(
+            near.receive().unwrap().to_string(),
+            message("\"pmessage\", \"p*\", \"px\", \"two\"")
+        );
+        if protocol == "2" {
+            assert_eq!(ask(&mut near, &["PING"]), "[\"pong\", \"\"]");
+            assert!(ask(&mut near, &["GET", "k"]).starts_with("-ERR Can't execute 'get'"));
+        } else {
+            assert_eq!(ask(&mut near, &["SET", "k", "v"]), "OK");
+            assert_eq!(ask(&mut near, &["LLEN", "l"]), ":0");
+        }
+        near.send(&["UNSUBSCRIBE"]).unwrap();
+        let mut left = [
+            near.receive().unwrap().to_string(),
+            near.receive().unwrap().to_string(),
+        ];
+        left.sort();
+        assert!(
+            left[0].contains("\"unsubscribe\", \"a\"") && left[1].contains("\"unsubscribe\", \"b\""),
+            "{left:?}"
+        );
+        assert_eq!(
+            ask(&mut near, &["PUNSUBSCRIBE"]),
+            message("\"punsubscribe\", \"p*\", :0")
+        );
+        assert_eq!(
+            ask(&mut near, &["SET", "k", "v"]),
+            "OK",
+            "an ordinary session again"
+        );
+    }
+    assert!(ask(&mut f.connect(), &["PSYNC", "?", "-1"]).starts_with("-ERR PSYNC is not supported"));
+}
+
+#[test]
+fn s29_a_session_that_ends_leaves_no_trace_at_upstream() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let mut direct = u.connect();
+    for requests in [
+        &[&["MULTI"][..], &["SET", "k", "v"]][..],
+        &[&["SUBSCRIBE", "ch"]],
+        &[&["WATCH", "k"]],
+    ] {
+        let mut near = f.connect();
+        for request in requests {
+            ask(&mut near, request);
+        }
+        let mut observer = f.connect();
+        assert_eq!(info(&mut observer, "upstream_sessions"), "1");
+        drop(near);
+        eventually("the connection is closed", || {
+            info(&mut observer, "upstream_sessions") == "0"
+        });
+    }
+    assert_eq!(ask(&mut direct, &["EXISTS", "k"]), ":0");
+    assert_eq!(ask(&mut direct, &["PUBSUB", "NUMSUB", "ch"]), "[\"ch\", :0]");
+}
+
+#[test]
+fn a_session_whose_state_was_lost_with_upstream_begins_anew_and_others_go_on() {
+    let Some(mut u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let (mut in_multi, mut subscribed, mut plain) = (f.connect(), f.connect(), f.connect());
+    ask(&mut in_multi, &["MULTI"]);
+    ask(&mut subscribed, &["SUBSCRIBE", "ch"]);
+    assert_eq!(ask(&mut plain, &["RPUSH", "l", "a"]), ":1");
+    u.kill();
+    assert!(in_multi.is_closed() && subscribed.is_closed());
+    u.restart();
+    eventually("service resumes", || {
+        ask(&mut plain, &["RPUSH", "l", "a"]) == ":1"
+    });
+}
+
+#[test]
+fn s30_commands_that_have_no_row_here_work_and_their_writes_are_seen() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    assert_eq!(ask(&mut near, &["GET", "k"]), "(nil)");
+    for (value, request) in [
+        ("1", &["EVAL", "return redis.call('INCR', 'k')", "0"][..]),
+        ("2", &["EVAL", "return redis.call('INCR', 'k')", "0"]),
+        ("restored", &["RESTORE", "k", "0", "RESTORED", "REPLACE"]),
+    ] {
+        ask(&mut direct, &["SET", "source", "restored"]);
+        let Value::Bulk(dump) = direct.call(&["DUMP", "source"]).unwrap() else {
+            panic!("a dump is a string")
+        };
+        let request: Vec<&[u8]> = request
+            .iter()
+            .map(|word| {
+                if *word == "RESTORED" {
+                    &dump[..]
+                } else {
+                    word.as_bytes()
+                }
+            })
+            .collect();
+        let reply = near.call(&request).unwrap();
+        assert!(!matches!(reply, Value::Error(_)), "{reply}");
+        assert_eq!(ask(&mut near, &["GET", "k"]), format!("\"{value}\""));
+    }
+    assert!(ask(&mut near, &["NOSUCHCOMMAND", "a"]).starts_with("-ERR unknown command 'NOSUCHCOMMAND'"));
+    assert!(
+        ask(&mut near, &["CLIENT", "TRACKING", "ON"]).starts_with("-ERR unknown subcommand"),
+        "answered here"
+    );
+    settle(&mut near);
+}
