@@ -236,7 +236,6 @@ fn metrics_tell_tier_by_tier_where_keys_were_found() {
             samples[name]
         );
     }
-    println!("{:?} {:?}", samples["forebay_tier_hits_total{tier=\"l1\"}"], samples["forebay_tier_misses_total{tier=\"l1\"}"]);
 }
 
 #[test]
