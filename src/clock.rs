@@ -40,7 +40,10 @@ impl Clock {
             }
             let (elapsed, ticks) = (origin.elapsed(), ticks().wrapping_sub(first).max(1));
             let scale = (elapsed.as_nanos() << 32) / u128::from(ticks);
-            Counter { origin: first, scale: scale as u64 }
+            Counter {
+                origin: first,
+                scale: scale as u64,
+            }
         });
         Self { origin, counter }
     }

@@ -45,11 +45,14 @@ fn connect(config: &Config) -> io::Result<Box<dyn Connection>> {
         socket.set_read_timeout(Some(PATIENCE))?;
         return Ok(Box::new(socket));
     }
-    let host = network.bind.first().map_or("127.0.0.1", |address| match address.host() {
-        "0.0.0.0" => "127.0.0.1",
-        "::" => "::1",
-        host => host,
-    });
+    let host = network
+        .bind
+        .first()
+        .map_or("127.0.0.1", |address| match address.host() {
+            "0.0.0.0" => "127.0.0.1",
+            "::" => "::1",
+            host => host,
+        });
     let address = (host, network.port).to_socket_addrs()?.next();
     let address = address.ok_or_else(|| io::Error::other(format!("{host} has no address")))?;
     let socket = TcpStream::connect_timeout(&address, PATIENCE)?;

@@ -14,6 +14,9 @@ pub fn start(level: LogLevel) {
         LogLevel::Notice => Level::INFO,
         LogLevel::Warning => Level::WARN,
     };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_writer(std::io::stderr);
     log.with_ansi(std::io::stderr().is_terminal()).init();
 }

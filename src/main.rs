@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         Action::Help => println!("{}", config::help()),
         Action::Version => println!("forebay {}", env!("CARGO_PKG_VERSION")),
         Action::CheckConfig(path) => println!("{}: no problem found", path.display()),
-        Action::Health => return forebay::health::ping(&loaded.config).map_or_else(fail, |()| ExitCode::SUCCESS),
+        Action::Health => {
+            return forebay::health::ping(&loaded.config).map_or_else(fail, |()| ExitCode::SUCCESS);
+        }
         Action::Run => return run(loaded),
     }
     ExitCode::SUCCESS

@@ -56,7 +56,9 @@ impl WorkerHandle {
 /// Runs a server until SIGTERM, SIGINT or SHUTDOWN. Fails if it can't start.
 pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::Result<()> {
     config.network.clients_max = descriptors::reserve(config.network.clients_max)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let network = config.network.clone();
     let sockets = open_port(&network.bind, network.port, network.tcp_backlog)?;
     let http_sockets = open_port(&config.http.bind, config.http.port, HTTP_CONNECTIONS_MAX as u32)?;
@@ -67,7 +69,10 @@ pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::R
             listeners.push(Listener::Tcp(tokio::net::TcpListener::from_std(socket)?));
         }
         if let Some(path) = &network.unixsocket {
-            listeners.push(Listener::Unix(listener::open_unix(path, network.unixsocket_mode)?));
+            listeners.push(Listener::Unix(listener::open_unix(
+                path,
+                network.unixsocket_mode,
+            )?));
         }
         let http = HttpPort::start(http_sockets, &services)?;
         serve(listeners, &http, &services).await
@@ -81,7 +86,11 @@ pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::R
 
 /// Opens a port; none where it is 0.
 fn open_port(addresses: &[BindAddress], port: u16, backlog: u32) -> io::Result<Vec<std::net::TcpListener>> {
-    if port == 0 { Ok(Vec::new()) } else { listener::open_tcp(addresses, port, backlog) }
+    if port == 0 {
+        Ok(Vec::new())
+    } else {
+        listener::open_tcp(addresses, port, backlog)
+    }
 }
 
 async fn serve(listeners: Vec<Listener>, http: &HttpPort, services: &Arc<Services>) -> io::Result<()> {
@@ -90,7 +99,13 @@ async fn serve(listeners: Vec<Listener>, http: &HttpPort, services: &Arc<Service
     let workers: Arc<[WorkerHandle]> = workers.into();
     let accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::spawn(listener::accept(listener, Arc::clone(&workers), Arc::clone(services))))
+        .map(|listener| {
+            tokio::spawn(listener::accept(
+                listener,
+                Arc::clone(&workers),
+                Arc::clone(services),
+            ))
+        })
         .collect();
     let sweeping = tokio::spawn(sweep(Arc::clone(services)));
     let checking = tokio::spawn(check_clients(Arc::clone(services)));
@@ -116,7 +131,9 @@ fn start_workers(
     tiers: Option<&Arc<Tiers>>,
 ) -> io::Result<(Vec<WorkerHandle>, Vec<JoinHandle<()>>)> {
     let cores = rustix::thread::sched_getaffinity(None)?;
-    let cores: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| cores.is_set(core)).collect();
+    let cores: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|&core| cores.is_set(core))
+        .collect();
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let wanted = match services.config.load().network.workers {
         0 => available,
@@ -127,11 +144,16 @@ fn start_workers(
     for index in 0..wanted {
         let (sockets, handed_over) = mpsc::channel(HANDOVER_QUEUE);
         let connections = Arc::new(AtomicUsize::new(0));
-        handles.push(WorkerHandle { sockets, connections: Arc::clone(&connections) });
+        handles.push(WorkerHandle {
+            sockets,
+            connections: Arc::clone(&connections),
+        });
         let pin_to = (wanted <= cores.len()).then(|| cores[index]);
         let services = Arc::clone(services);
         let tiers = tiers.cloned();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let work = move || {
             if let Some(core) = pin_to {
                 pin(core);
@@ -139,7 +161,11 @@ fn start_workers(
             let worker = Worker::new(services, tiers);
             LocalSet::new().block_on(&runtime, serve_connections(worker, handed_over, connections));
         };
-        threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(work)?);
+        threads.push(
+            std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(work)?,
+        );
     }
     Ok((handles, threads))
 }
@@ -210,7 +236,10 @@ async fn close_clients(services: &Services, workers: &[JoinHandle<()>], grace: D
         }
     };
     if tokio::time::timeout(grace, all_closed).await.is_err() {
-        tracing::warn!(clients = services.clients.len(), "closed without waiting any longer");
+        tracing::warn!(
+            clients = services.clients.len(),
+            "closed without waiting any longer"
+        );
     }
 }
 
@@ -235,7 +264,9 @@ async fn observe(services: Arc<Services>) {
         ticks.tick().await;
         let (_, used_bytes) = services.store.totals();
         let now_ns = services.clock.monotonic_ns();
-        services.vitals.observe(services.counters.traffic(), used_bytes, now_ns);
+        services
+            .vitals
+            .observe(services.counters.traffic(), used_bytes, now_ns);
     }
 }
 
@@ -248,6 +279,11 @@ async fn check_clients(services: Arc<Services>) {
         let config = services.config.load();
         let network = &config.network;
         let now_ms = services.clock.unix_ms();
-        watch.check(&services.clients, network.idle_timeout, &network.output_limits, now_ms);
+        watch.check(
+            &services.clients,
+            network.idle_timeout,
+            &network.output_limits,
+            now_ms,
+        );
     }
 }

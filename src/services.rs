@@ -16,8 +16,8 @@ use crate::stats::counters::Counters;
 use crate::stats::latency::LatencyMonitor;
 use crate::stats::monitor::Monitors;
 use crate::stats::slowlog::Slowlog;
-use crate::stats::vitals::Vitals;
 use crate::stats::upstream::UpstreamStats;
+use crate::stats::vitals::Vitals;
 use crate::store::Store;
 use crate::store::eviction::{Tuning, by_name};
 
@@ -118,9 +118,15 @@ impl Services {
             lfu_log_factor: memory.lfu_log_factor,
             lfu_decay_minutes: (memory.lfu_decay.as_secs() / 60) as u32,
         };
-        self.store.configure(memory.maxmemory_bytes.unwrap_or(0), policy, memory.samples, tuning);
+        self.store.configure(
+            memory.maxmemory_bytes.unwrap_or(0),
+            policy,
+            memory.samples,
+            tuning,
+        );
         let statistics = &config.statistics;
-        self.slowlog.configure(statistics.slowlog_threshold, statistics.slowlog_len_max);
+        self.slowlog
+            .configure(statistics.slowlog_threshold, statistics.slowlog_len_max);
         self.latency.configure(statistics.latency_threshold);
         self.counters.set_latency_tracking(statistics.latency_tracking);
         self.config.store(std::sync::Arc::new(config));

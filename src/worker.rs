@@ -28,26 +28,32 @@ impl Worker {
     pub fn new(services: Arc<Services>, tiers: Option<Arc<Tiers>>) -> Self {
         let counters = services.counters.add_worker();
         let (buffers, lookaheads) = (BufferPool::default(), LookaheadPool::default());
-        Self { services, tiers, counters, buffers, lookaheads }
+        Self {
+            services,
+            tiers,
+            counters,
+            buffers,
+            lookaheads,
+        }
     }
 }
 
 /// Lookaheads that connections need not hold: one for each that waits in the middle of a batch, and one more.
 #[derive(Default)]
 pub struct LookaheadPool {
-    free: RefCell<Vec<Box<Lookahead>>>,
+    free: RefCell<Vec<Lookahead>>,
 }
 
 impl LookaheadPool {
     /// A lookahead; what it holds is of no use.
     #[inline]
-    pub fn take(&self) -> Box<Lookahead> {
+    pub fn take(&self) -> Lookahead {
         self.free.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes one back.
     #[inline]
-    pub fn give_back(&self, lookahead: Box<Lookahead>) {
+    pub fn give_back(&self, lookahead: Lookahead) {
         let mut free = self.free.borrow_mut();
         if free.len() < POOLED_BUFFERS_MAX {
             free.push(lookahead);
@@ -68,7 +74,10 @@ impl BufferPool {
     /// A buffer to read into: at least [`BUFFER_BYTES`] of anything.
     #[inline]
     pub fn take_input(&self) -> Vec<u8> {
-        self.inputs.borrow_mut().pop().unwrap_or_else(|| vec![0; BUFFER_BYTES])
+        self.inputs
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| vec![0; BUFFER_BYTES])
     }
 
     /// Takes a buffer back.
@@ -80,7 +89,10 @@ impl BufferPool {
     /// An empty buffer with room for at least [`BUFFER_BYTES`].
     #[inline]
     pub fn take_output(&self) -> Vec<u8> {
-        self.outputs.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+        self.outputs
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
     }
 
     /// Takes a buffer back; what it holds is forgotten.

@@ -92,7 +92,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
-    ("http", &["commands::index", "limits", "services", "stats", "store"]),
+    (
+        "http",
+        &["commands::index", "limits", "services", "stats", "store"],
+    ),
     (
         "server",
         &[

@@ -54,7 +54,10 @@ impl<'r> Args<'r> {
         if i32::try_from(index).is_err() {
             return Err(Error::not_between(i32::MIN.into(), i32::MAX.into()));
         }
-        usize::try_from(index).ok().filter(|db| *db < databases).ok_or(Error::NO_SUCH_DATABASE)
+        usize::try_from(index)
+            .ok()
+            .filter(|db| *db < databases)
+            .ok_or(Error::NO_SUCH_DATABASE)
     }
 
     /// The next argument as text; bytes that are not UTF-8 are replaced.
@@ -64,7 +67,9 @@ impl<'r> Args<'r> {
 
     /// Takes the next argument if it is `word`, in any case.
     pub fn take_word(&mut self, word: &str) -> bool {
-        let is_next = self.peek().is_some_and(|next| next.eq_ignore_ascii_case(word.as_bytes()));
+        let is_next = self
+            .peek()
+            .is_some_and(|next| next.eq_ignore_ascii_case(word.as_bytes()));
         self.at += usize::from(is_next);
         is_next
     }
@@ -77,11 +82,18 @@ impl<'r> Args<'r> {
 
     /// Fails with a syntax error unless all arguments were read.
     pub fn end(&self) -> Result {
-        if self.is_empty() { Ok(()) } else { Err(Error::Syntax) }
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Syntax)
+        }
     }
 }
 
-#[expect(clippy::copy_iterator, reason = "a handler copies the cursor to look at the arguments twice")]
+#[expect(
+    clippy::copy_iterator,
+    reason = "a handler copies the cursor to look at the arguments twice"
+)]
 impl<'r> Iterator for Args<'r> {
     type Item = &'r [u8];
 

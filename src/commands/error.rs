@@ -191,7 +191,9 @@ impl Error {
 
     /// An integer that must be from `min` to `max`.
     pub fn not_between(min: i64, max: i64) -> Self {
-        Self::plain(format!("value is out of range, value must between {min} and {max}"))
+        Self::plain(format!(
+            "value is out of range, value must between {min} and {max}"
+        ))
     }
 
     /// A subcommand with more words than it has use for.

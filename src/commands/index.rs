@@ -179,7 +179,10 @@ fn unknown_command(request: Request<'_>) -> Error {
 
 /// At most `max` bytes as text, up to a zero byte, where Redis's texts end.
 fn lossy(bytes: &[u8], max: usize) -> String {
-    let text = bytes[..bytes.len().min(max)].split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = bytes[..bytes.len().min(max)]
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default();
     String::from_utf8_lossy(text).into_owned()
 }
 

@@ -17,11 +17,11 @@ mod catalog;
 mod clients;
 mod config;
 mod connection;
-mod debug;
-mod functions;
-mod databases;
 mod counters;
+mod databases;
+mod debug;
 mod expiration;
+mod functions;
 mod info;
 mod key_expiry;
 mod keys;
@@ -39,7 +39,10 @@ pub use args::Args;
 use spec::{Categories, Command, Group};
 
 const fn group(name: &'static str, category: u32) -> Group {
-    Group { name, category: Categories(category) }
+    Group {
+        name,
+        category: Categories(category),
+    }
 }
 
 /// All rows, by group.

@@ -134,7 +134,10 @@ impl Uses {
 }
 
 const fn access(mode: Mode, uses: u8) -> Access {
-    Access { mode, uses: Uses(uses) }
+    Access {
+        mode,
+        uses: Uses(uses),
+    }
 }
 
 /// Reads the value.
@@ -160,23 +163,42 @@ pub const REMOVE: Access = access(Mode::Remove, Uses::DELETE);
 
 /// The argument at `position` is a key.
 pub const fn key_at(position: usize, access: Access) -> Keys {
-    Keys { first: position, last: position as i32, step: 1, access }
+    Keys {
+        first: position,
+        last: position as i32,
+        step: 1,
+        access,
+    }
 }
 
 /// All arguments from `first` on are keys.
 pub const fn keys_from(first: usize, access: Access) -> Keys {
-    Keys { first, last: -1, step: 1, access }
+    Keys {
+        first,
+        last: -1,
+        step: 1,
+        access,
+    }
 }
 
 /// Every second argument from `first` on is a key.
 pub const fn keys_and_values_from(first: usize, access: Access) -> Keys {
-    Keys { first, last: -1, step: 2, access }
+    Keys {
+        first,
+        last: -1,
+        step: 2,
+        access,
+    }
 }
 
 impl Keys {
     /// The positions of these keys in a request of `words` words.
     pub fn positions(&self, words: usize) -> impl Iterator<Item = usize> + use<> {
-        let end = if self.last < 0 { words as i64 + i64::from(self.last) } else { i64::from(self.last) };
+        let end = if self.last < 0 {
+            words as i64 + i64::from(self.last)
+        } else {
+            i64::from(self.last)
+        };
         let end = end.clamp(0, words as i64 - 1) as usize;
         (self.first..=end).step_by(self.step)
     }
@@ -279,15 +301,36 @@ pub struct Categories(pub u32);
 
 /// Names of the ACL categories: bit `i` of [`Categories`] is the `i`th.
 pub const CATEGORY_NAMES: &[&str] = &[
-    "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo",
-    "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction",
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
     "scripting",
 ];
 
 impl Categories {
     /// The category called `name`, which is one of [`CATEGORY_NAMES`].
     pub fn named(name: &str) -> Option<Self> {
-        CATEGORY_NAMES.iter().position(|category| *category == name).map(|bit| Self(1 << bit))
+        CATEGORY_NAMES
+            .iter()
+            .position(|category| *category == name)
+            .map(|bit| Self(1 << bit))
     }
 
     /// Both sets together.
@@ -303,7 +346,11 @@ impl Categories {
 
     /// The names in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        CATEGORY_NAMES.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name)
+        CATEGORY_NAMES
+            .iter()
+            .enumerate()
+            .filter(move |(bit, _)| self.0 & (1 << bit) != 0)
+            .map(|(_, name)| *name)
     }
 }
 
@@ -378,7 +425,17 @@ impl Command {
         subcommands: &'static [Command],
     ) -> Self {
         let depends = "Depends on subcommand.";
-        let row = Self::new(name, -2, "", &[], NONE, since, depends, Handler::Container, summary);
+        let row = Self::new(
+            name,
+            -2,
+            "",
+            &[],
+            NONE,
+            since,
+            depends,
+            Handler::Container,
+            summary,
+        );
         Self { subcommands, ..row }
     }
 
@@ -391,7 +448,10 @@ impl Command {
     /// The row marked as deprecated.
     #[must_use]
     pub const fn deprecated(self, since: &'static str, instead: &'static str) -> Self {
-        Self { deprecated: Some((since, instead)), ..self }
+        Self {
+            deprecated: Some((since, instead)),
+            ..self
+        }
     }
 
     /// The row with ACL categories that do not follow from the rest of it.
@@ -403,7 +463,10 @@ impl Command {
     /// The row with a key whose use depends on the options; see [`Command::access_of`].
     #[must_use]
     pub const fn accessing(self, access_of: fn(Args<'_>) -> Access) -> Self {
-        Self { access_of: Some(access_of), ..self }
+        Self {
+            access_of: Some(access_of),
+            ..self
+        }
     }
 
     /// The row with secrets among its arguments; see [`Command::is_secret`].
@@ -415,7 +478,11 @@ impl Command {
     /// Whether a request of `words` words has as many as it needs.
     #[inline]
     pub fn accepts(&self, words: usize) -> bool {
-        if self.arity < 0 { words >= self.arity.unsigned_abs() as usize } else { words == self.arity as usize }
+        if self.arity < 0 {
+            words >= self.arity.unsigned_abs() as usize
+        } else {
+            words == self.arity as usize
+        }
     }
 
     /// Whether any of its keys is changed.
@@ -425,6 +492,8 @@ impl Command {
 
     /// The positions of all keys of a request of `words` words, with what happens to them.
     pub fn key_positions(&self, words: usize) -> impl Iterator<Item = (usize, Access)> + use<'_> {
-        self.keys.iter().flat_map(move |keys| keys.positions(words).map(move |at| (at, keys.access)))
+        self.keys
+            .iter()
+            .flat_map(move |keys| keys.positions(words).map(move |at| (at, keys.access)))
     }
 }

@@ -68,7 +68,11 @@ fn set(call: &mut KeyCall<'_>) -> Result {
 /// With GET, the value replaced matters.
 fn access_of_set(args: Args<'_>) -> Access {
     let mut options = args.skip(2);
-    if options.any(|word| word.eq_ignore_ascii_case(b"GET")) { UPDATE } else { OVERWRITE }
+    if options.any(|word| word.eq_ignore_ascii_case(b"GET")) {
+        UPDATE
+    } else {
+        OVERWRITE
+    }
 }
 
 fn set_with_options(call: &mut KeyCall<'_>, value: &[u8]) -> Result {

@@ -3,7 +3,9 @@
 use super::Turn;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::{ADMIN, FAST, GROWS, NO_AUTH, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE};
+use crate::commands::spec::{
+    ADMIN, FAST, GROWS, NO_AUTH, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE,
+};
 use crate::resp::{Reply, Request};
 use crate::session::Session;
 use crate::worker::Worker;
@@ -51,7 +53,11 @@ pub fn pass(
 
 #[cold]
 fn require_login(session: &Session, worker: &Worker) -> Result {
-    if session.must_log_in(&worker.services.config.load()) { Err(Error::AuthRequired) } else { Ok(()) }
+    if session.must_log_in(&worker.services.config.load()) {
+        Err(Error::AuthRequired)
+    } else {
+        Ok(())
+    }
 }
 
 /// Evicts for a command that grows the data. With an upstream that command is forwarded and grows nothing here.
@@ -63,7 +69,11 @@ fn make_room(entry: &Entry, request: Request<'_>, worker: &Worker, turn: &Turn) 
     let store = &worker.services.store;
     let first_key = entry.command.key_positions(request.len()).next();
     let hash = store.hash(first_key.map_or(b"", |(at, _)| request.arg(at)));
-    if store.make_room(hash, turn.now_ms) { Ok(()) } else { Err(Error::OutOfMemory) }
+    if store.make_room(hash, turn.now_ms) {
+        Ok(())
+    } else {
+        Err(Error::OutOfMemory)
+    }
 }
 
 /// Whether CLIENT PAUSE holds the command back.
@@ -95,14 +105,26 @@ pub fn show_to_monitors(entry: &Entry, request: Request<'_>, session: &Session, 
     let services = &worker.services;
     let output_max = services.config.load().network.output_limits.pubsub.hard_bytes as usize;
     let now_us = services.clock.unix_us();
-    services.monitors.show(shown(entry, request), session.db, &session.client.peer, now_us, output_max);
+    services.monitors.show(
+        shown(entry, request),
+        session.db,
+        &session.client.peer,
+        now_us,
+        output_max,
+    );
 }
 
 /// The words of a request as others may see them.
 fn shown<'r>(entry: &Entry, request: Request<'r>) -> impl ExactSizeIterator<Item = &'r [u8]> {
     let is_secret = entry.command.is_secret;
     let words = request.iter().enumerate();
-    words.map(move |(at, word)| if is_secret(request, at) { b"(redacted)".as_slice() } else { word })
+    words.map(move |(at, word)| {
+        if is_secret(request, at) {
+            b"(redacted)".as_slice()
+        } else {
+            word
+        }
+    })
 }
 
 /// Notes a slow request in the slow log and among the latency spikes.
@@ -118,9 +140,19 @@ pub fn note_slowness(
     let services = &worker.services;
     let at_s = turn.now_ms / 1000;
     if services.slowlog.is_slow(nanoseconds) && !entry.command.flags.contains(SKIP_SLOWLOG) {
-        services.slowlog.add(shown(entry, request), nanoseconds, at_s, &session.client.peer, session.client.name());
+        services.slowlog.add(
+            shown(entry, request),
+            nanoseconds,
+            at_s,
+            &session.client.peer,
+            session.client.name(),
+        );
     }
-    let event = if entry.command.flags.contains(FAST) { "fast-command" } else { "command" };
+    let event = if entry.command.flags.contains(FAST) {
+        "fast-command"
+    } else {
+        "command"
+    };
     services.latency.note(event, nanoseconds, at_s);
 }
 
@@ -128,6 +160,9 @@ pub fn note_slowness(
 #[cold]
 pub fn reply_error(error: &Error, session: &Session, worker: &Worker, out: &mut Vec<u8>) {
     let text = error.to_string();
-    worker.services.counters.error(text.split(' ').next().unwrap_or_default());
+    worker
+        .services
+        .counters
+        .error(text.split(' ').next().unwrap_or_default());
     Reply::new(out, session.protocol).error(text);
 }

@@ -6,13 +6,13 @@
 mod gates;
 mod route;
 
-use route::Ran;
+use route::{Ran, Run};
 
+use crate::commands::Args;
 use crate::commands::call::SessionCall;
 use crate::commands::error::Error;
 use crate::commands::index::{self, Entry};
 use crate::commands::spec::{Handler, NO_AUTH, Result};
-use crate::commands::Args;
 use crate::resp::{Reply, Request};
 use crate::session::{ReplyMode, Session};
 use crate::store::{KeyHash, Visit};
@@ -40,7 +40,10 @@ pub struct Prepared {
 pub fn prepare(request: Request<'_>, worker: &Worker) -> Prepared {
     let entry = index::resolve(request).ok();
     let key_at = entry.and_then(|entry| route::single_key(entry, request));
-    Prepared { entry, hash: key_at.map(|at| worker.services.store.hash(request.arg(at))) }
+    Prepared {
+        entry,
+        hash: key_at.map(|at| worker.services.store.hash(request.arg(at))),
+    }
 }
 
 impl Prepared {
@@ -66,7 +69,10 @@ impl Turn {
     /// The time now.
     pub fn begin(worker: &Worker) -> Self {
         let clock = &worker.services.clock;
-        Self { now_ms: clock.unix_ms(), last_ns: clock.monotonic_ns() }
+        Self {
+            now_ms: clock.unix_ms(),
+            last_ns: clock.monotonic_ns(),
+        }
     }
 
     /// Nanoseconds since the last request ended.
@@ -97,14 +103,26 @@ pub fn execute(
             return Step::Done;
         }
     };
-    match run(entry, request, prepared.hash, session, worker, out, turn) {
+    let result = match run(entry, request, prepared.hash, session, worker, out, turn) {
         Ok(Ran::MustWait) => {
             out.truncate(start);
             return Step::Wait;
         }
-        Ok(Ran::Done) => finish(entry, Ok(()), request, session, worker, out, turn, start),
-        Err(error) => finish(entry, Err(error), request, session, worker, out, turn, start),
-    }
+        Ok(Ran::Done) => Ok(()),
+        Err(error) => Err(error),
+    };
+    finish(
+        Outcome {
+            entry,
+            request,
+            result,
+            start,
+        },
+        session,
+        worker,
+        out,
+        turn,
+    );
     Step::Done
 }
 
@@ -150,18 +168,30 @@ pub async fn execute_waiting(
     gates::wait_out_pause(entry, session, worker).await;
     *turn = Turn::begin(worker);
     let result = match entry {
-        Some(entry) if !is_bound(entry, session) => wait(entry, request, begun, session, worker, out, turn).await,
+        Some(entry) if !is_bound(entry, session) => {
+            wait(entry, request, begun, session, worker, out, turn).await
+        }
         _ => relay(request, session, worker, out).await,
     };
-    match entry {
-        Some(entry) => finish(entry, result, request, session, worker, out, turn, start),
-        None => {
-            if let Err(error) = result {
-                out.truncate(start);
-                gates::reply_error(&error, session, worker, out);
-            }
-            silence(session, out, start);
+    if let Some(entry) = entry {
+        finish(
+            Outcome {
+                entry,
+                request,
+                result,
+                start,
+            },
+            session,
+            worker,
+            out,
+            turn,
+        );
+    } else {
+        if let Err(error) = result {
+            out.truncate(start);
+            gates::reply_error(&error, session, worker, out);
         }
+        silence(session, out, start);
     }
     *turn = Turn::begin(worker);
 }
@@ -186,9 +216,12 @@ fn admit(
     if worker.tiers.is_some() && is_bound(entry, session) {
         return Ok(None);
     }
-    gates::pass(entry, request, session, worker, turn)
-        .map_err(|error| gates::Refusal { entry: Some(entry), error })?;
-    let waits = gates::is_paused(entry, worker, turn.now_ms) || matches!(entry.command.handler, Handler::Waiting(_));
+    gates::pass(entry, request, session, worker, turn).map_err(|error| gates::Refusal {
+        entry: Some(entry),
+        error,
+    })?;
+    let waits =
+        gates::is_paused(entry, worker, turn.now_ms) || matches!(entry.command.handler, Handler::Waiting(_));
     Ok((!waits).then_some(entry))
 }
 
@@ -220,7 +253,19 @@ fn run(
         handler(&mut session_call(entry, request, session, worker, out, visit))?;
         return Ok(Ran::Done);
     }
-    route::run_on_keys(entry, request, hash, session.protocol, worker, out, visit, &[])
+    let protocol = session.protocol;
+    route::run_on_keys(
+        Run {
+            entry,
+            request,
+            hash,
+            protocol,
+            visit,
+            missing: &[],
+        },
+        worker,
+        out,
+    )
 }
 
 /// Runs a request that waits: for its handler, or for upstream.
@@ -248,14 +293,28 @@ async fn wait(
     if route::is_fillable(entry)
         && let Filled::Known { missing } = tiers.fill(flights, entry, request, visit).await?
     {
-        let visit = Visit { now_ms: worker.services.clock.unix_ms(), ..visit };
+        let visit = Visit {
+            now_ms: worker.services.clock.unix_ms(),
+            ..visit
+        };
         // The last round: what is absent now was found missing, or has changed meanwhile.
-        let ran = route::run_on_keys(entry, request, None, session.protocol, worker, out, visit, &missing)?;
-        if ran == Ran::Done {
+        let protocol = session.protocol;
+        let run = Run {
+            entry,
+            request,
+            hash: None,
+            protocol,
+            visit,
+            missing: &missing,
+        };
+        if route::run_on_keys(run, worker, out)? == Ran::Done {
             return Ok(());
         }
     }
-    tiers.begin_forward(entry, request, session.db).arrive(session.protocol, out).await
+    tiers
+        .begin_forward(entry, request, session.db)
+        .arrive(session.protocol, out)
+        .await
 }
 
 async fn relay(request: Request<'_>, session: &mut Session, worker: &Worker, out: &mut Vec<u8>) -> Result {
@@ -267,7 +326,11 @@ async fn relay(request: Request<'_>, session: &mut Session, worker: &Worker, out
 
 #[inline]
 fn visit(session: &Session, turn: &Turn) -> Visit {
-    Visit { now_ms: turn.now_ms, db: session.db, touch: !session.no_touch }
+    Visit {
+        now_ms: turn.now_ms,
+        db: session.db,
+        touch: !session.no_touch,
+    }
 }
 
 fn session_call<'a>(
@@ -288,21 +351,28 @@ fn session_call<'a>(
     }
 }
 
-/// Counts a request that ran, and replaces what it wrote by its error if it failed.
-#[expect(clippy::too_many_arguments, reason = "all that a request touches ends here")]
-#[inline]
-fn finish(
+/// A request that ran.
+struct Outcome<'a> {
     entry: &'static Entry,
+    request: Request<'a>,
     result: Result,
-    request: Request<'_>,
-    session: &mut Session,
-    worker: &Worker,
-    out: &mut Vec<u8>,
-    turn: &mut Turn,
+    /// Where its reply begins.
     start: usize,
-) {
+}
+
+/// Counts a request that ran, and replaces what it wrote by its error if it failed.
+#[inline]
+fn finish(outcome: Outcome<'_>, session: &mut Session, worker: &Worker, out: &mut Vec<u8>, turn: &mut Turn) {
+    let Outcome {
+        entry,
+        request,
+        result,
+        start,
+    } = outcome;
     let nanoseconds = turn.lap(worker);
-    worker.counters.ran(entry.id, nanoseconds, worker.services.counters.tracks_latency());
+    worker
+        .counters
+        .ran(entry.id, nanoseconds, worker.services.counters.tracks_latency());
     if let Err(error) = result {
         out.truncate(start);
         gates::reply_error(&error, session, worker, out);

@@ -38,89 +38,112 @@ pub fn is_fillable(entry: &Entry) -> bool {
 #[inline]
 pub fn single_key(entry: &Entry, request: Request<'_>) -> Option<usize> {
     let is_single = matches!(entry.command.handler, Handler::Key(_));
-    is_single.then(|| entry.command.keys[0].first).filter(|&at| at < request.len())
+    is_single
+        .then(|| entry.command.keys[0].first)
+        .filter(|&at| at < request.len())
+}
+
+/// A run of a command on its keys.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The row.
+    pub entry: &'static Entry,
+    /// The words.
+    pub request: Request<'a>,
+    /// The hash of the key, where it has one key and that was hashed already.
+    pub hash: Option<KeyHash>,
+    /// The protocol of the reply.
+    pub protocol: Protocol,
+    /// Time and database.
+    pub visit: Visit,
+    /// Positions of keys that upstream was found not to have.
+    pub missing: &'a [usize],
 }
 
 /// Runs a handler on the keys of the request. With an upstream, a command whose keys are not all resident must
-/// wait, but for the keys at the positions in `missing`, which upstream does not have.
+/// wait, but for those that are known to be missing.
 #[inline]
-pub fn run_on_keys(
-    entry: &'static Entry,
-    request: Request<'_>,
-    hash: Option<KeyHash>,
-    protocol: Protocol,
-    worker: &Worker,
-    out: &mut Vec<u8>,
-    visit: Visit,
-    missing: &[usize],
-) -> Result<Ran> {
-    if worker.tiers.is_some() && is_upstreams(entry) {
+pub fn run_on_keys(run: Run<'_>, worker: &Worker, out: &mut Vec<u8>) -> Result<Ran> {
+    if worker.tiers.is_some() && is_upstreams(run.entry) {
         return Ok(Ran::MustWait);
     }
-    match entry.command.handler {
-        Handler::Key(handler) => run_on_key(handler, entry, request, hash, protocol, worker, out, visit, missing),
-        Handler::Keys(handler) => run_on_held(handler, entry, request, protocol, worker, out, visit, missing),
+    match run.entry.command.handler {
+        Handler::Key(handler) => run_on_key(handler, run, worker, out),
+        Handler::Keys(handler) => run_on_held(handler, run, worker, out),
         Handler::Session(_) | Handler::Waiting(_) | Handler::Container => Ok(Ran::Done),
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "inlined into its only caller")]
 #[inline]
 fn run_on_key(
     handler: fn(&mut KeyCall<'_>) -> Result,
-    entry: &'static Entry,
-    request: Request<'_>,
-    hash: Option<KeyHash>,
-    protocol: Protocol,
+    run: Run<'_>,
     worker: &Worker,
     out: &mut Vec<u8>,
-    visit: Visit,
-    missing: &[usize],
 ) -> Result<Ran> {
-    let at = entry.command.keys[0].first;
+    let Run { request, visit, .. } = run;
+    let at = run.entry.command.keys[0].first;
     let name = request.arg(at);
     let store = &worker.services.store;
-    let hash = hash.unwrap_or_else(|| store.hash(name));
+    let hash = run.hash.unwrap_or_else(|| store.hash(name));
     let mut shard = store.lock(hash);
     let mut key = Key::find(&mut shard, name, hash, visit);
-    if worker.tiers.is_some() && !key.exists() && !missing.contains(&at) && !key.is_known_missing() {
+    if worker.tiers.is_some() && run.lacks(&mut key, at) {
         return Ok(Ran::MustWait);
     }
     let args = Args::new(request, at + 1);
-    let reply = Reply::new(out, protocol);
-    handler(&mut KeyCall { args, key, reply, visit, services: &worker.services })?;
+    let reply = Reply::new(out, run.protocol);
+    handler(&mut KeyCall {
+        args,
+        key,
+        reply,
+        visit,
+        services: &worker.services,
+    })?;
     Ok(Ran::Done)
 }
 
-#[expect(clippy::too_many_arguments, reason = "inlined into its only caller")]
 fn run_on_held(
     handler: fn(&mut KeysCall<'_>) -> Result,
-    entry: &'static Entry,
-    request: Request<'_>,
-    protocol: Protocol,
+    run: Run<'_>,
     worker: &Worker,
     out: &mut Vec<u8>,
-    visit: Visit,
-    missing: &[usize],
 ) -> Result<Ran> {
+    let Run {
+        entry,
+        request,
+        visit,
+        ..
+    } = run;
     let store = &worker.services.store;
-    let positions = entry.command.key_positions(request.len()).map(|(at, _)| at);
-    let named = positions.map(|at| (request.arg(at), store.hash(request.arg(at))));
+    let positions = || entry.command.key_positions(request.len()).map(|(at, _)| at);
+    let named = positions().map(|at| (request.arg(at), store.hash(request.arg(at))));
     let names: SmallVec<[(&[u8], KeyHash); 8]> = named.collect();
     let hashes: SmallVec<[KeyHash; 8]> = names.iter().map(|(_, hash)| *hash).collect();
     let mut keys = HeldKeys::new(store.lock_all_of(&hashes), &names, visit);
-    if worker.tiers.is_some() {
-        let mut positions = entry.command.key_positions(request.len()).enumerate();
-        let is_absent = |keys: &mut HeldKeys<'_>, index, at| {
-            let mut key = keys.get(index);
-            !key.exists() && !missing.contains(&at) && !key.is_known_missing()
-        };
-        if positions.any(|(index, (at, _))| is_absent(&mut keys, index, at)) {
-            return Ok(Ran::MustWait);
-        }
+    if worker.tiers.is_some()
+        && positions()
+            .enumerate()
+            .any(|(index, at)| run.lacks(&mut keys.get(index), at))
+    {
+        return Ok(Ran::MustWait);
     }
     let args = Args::new(request, entry.name_words);
-    let reply = Reply::new(out, protocol);
-    handler(&mut KeysCall { args, keys, reply, visit, services: &worker.services })?;
+    let reply = Reply::new(out, run.protocol);
+    handler(&mut KeysCall {
+        args,
+        keys,
+        reply,
+        visit,
+        services: &worker.services,
+    })?;
     Ok(Ran::Done)
+}
+
+impl Run<'_> {
+    /// Whether upstream may have the key, which stands at position `at`, and L1 has not.
+    #[inline]
+    fn lacks(&self, key: &mut Key<'_>, at: usize) -> bool {
+        !key.exists() && !self.missing.contains(&at) && !key.is_known_missing()
+    }
 }

@@ -188,7 +188,8 @@ struct TierCounts {
 
 /// L1 is there always, upstream only where it is configured.
 fn describe_tiers(services: &Services, upstream: Option<&UpstreamStats>, scrape: &Scrape) {
-    let (Totals { hits, misses, .. }, _) = services.store.totals();
+    let (totals, _) = services.store.totals();
+    let (hits, misses) = upstream.copied().unwrap_or_default().l1_hits_and_misses(&totals);
     let l1 = TierCounts {
         hits,
         misses,

@@ -58,7 +58,11 @@ impl Lookahead {
         (self.len, self.end) = (0, 0);
         self.begun.clear();
         // Before a login nothing is known of how the requests behind it may be decoded.
-        let most = if session.authenticated { LOOKAHEAD_REQUESTS } else { 1 };
+        let most = if session.authenticated {
+            LOOKAHEAD_REQUESTS
+        } else {
+            1
+        };
         while self.len < most {
             match decoder.decode(&input[self.end..], limits) {
                 Ok(Decoded::Whole { consumed }) => {
@@ -89,7 +93,11 @@ impl Lookahead {
     #[inline]
     pub fn get<'a>(&'a self, index: usize, input: &'a [u8]) -> (Request<'a>, Prepared, usize) {
         let planned = &self.planned[index];
-        (planned.decoder.request(&input[planned.start..]), planned.prepared, planned.end)
+        (
+            planned.decoder.request(&input[planned.start..]),
+            planned.prepared,
+            planned.end,
+        )
     }
 
     /// Begins what the `index`th request, which waits for upstream, and those behind it need of upstream: as many as

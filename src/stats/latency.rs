@@ -28,19 +28,25 @@ pub struct LatencyMonitor {
 
 impl Default for LatencyMonitor {
     fn default() -> Self {
-        Self { threshold_ns: AtomicU64::new(NEVER), events: Mutex::default() }
+        Self {
+            threshold_ns: AtomicU64::new(NEVER),
+            events: Mutex::default(),
+        }
     }
 }
 
 impl LatencyMonitor {
     /// Sets the threshold (`None`: keep nothing).
     pub fn configure(&self, threshold: Option<Duration>) {
-        self.threshold_ns.store(threshold.map_or(NEVER, |time| time.as_nanos() as u64), Relaxed);
+        self.threshold_ns
+            .store(threshold.map_or(NEVER, |time| time.as_nanos() as u64), Relaxed);
     }
 
     /// The threshold in milliseconds; `None` when the monitor is off.
     pub fn threshold_ms(&self) -> Option<u64> {
-        Some(self.threshold_ns.load(Relaxed)).filter(|&ns| ns != NEVER).map(|ns| ns / 1_000_000)
+        Some(self.threshold_ns.load(Relaxed))
+            .filter(|&ns| ns != NEVER)
+            .map(|ns| ns / 1_000_000)
     }
 
     /// Whether an event of this length is kept.
@@ -77,7 +83,10 @@ impl LatencyMonitor {
         let mut events = self.events.lock();
         let before = events.len();
         events.retain(|event, _| {
-            !names.is_empty() && !names.iter().any(|name| name.eq_ignore_ascii_case(event.as_bytes()))
+            !names.is_empty()
+                && !names
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(event.as_bytes()))
         });
         before - events.len()
     }

@@ -51,7 +51,8 @@ impl Default for Slowlog {
 impl Slowlog {
     /// Sets the threshold (`None`: log nothing) and how many entries are kept.
     pub fn configure(&self, threshold: Option<Duration>, len_max: usize) {
-        self.threshold_ns.store(threshold.map_or(NEVER, |time| time.as_nanos() as u64), Relaxed);
+        self.threshold_ns
+            .store(threshold.map_or(NEVER, |time| time.as_nanos() as u64), Relaxed);
         self.len_max.store(len_max, Relaxed);
     }
 
@@ -86,7 +87,11 @@ impl Slowlog {
     /// The newest entries, newest first; all of them where `count` is `None`.
     pub fn newest(&self, count: Option<usize>) -> Vec<SlowRequest> {
         let entries = self.entries.lock();
-        entries.iter().take(count.unwrap_or(usize::MAX)).cloned().collect()
+        entries
+            .iter()
+            .take(count.unwrap_or(usize::MAX))
+            .cloned()
+            .collect()
     }
 
     /// How many entries there are.
@@ -107,7 +112,11 @@ impl Slowlog {
 
 fn shortened<'w>(words: impl ExactSizeIterator<Item = &'w [u8]>) -> Vec<Vec<u8>> {
     let len = words.len();
-    let kept = if len > ARGUMENTS_MAX { ARGUMENTS_MAX - 1 } else { len };
+    let kept = if len > ARGUMENTS_MAX {
+        ARGUMENTS_MAX - 1
+    } else {
+        len
+    };
     let mut arguments: Vec<Vec<u8>> = words.take(kept).map(shortened_argument).collect();
     if len > kept {
         arguments.push(format!("... ({} more arguments)", len - kept).into_bytes());

@@ -1,6 +1,8 @@
 //! What the tiers tell of upstream to those who report: figures only, so that nobody else has to know how it is
 //! asked.
 
+use crate::store::Totals;
+
 /// The state of upstream, and what was counted since the start.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct UpstreamStats {
@@ -20,6 +22,10 @@ pub struct UpstreamStats {
     pub errors: u64,
     /// Fetched values that were kept in L1.
     pub fills: u64,
+    /// Keys that reads waited for and then found in L1.
+    pub filled_reads: u64,
+    /// Keys that reads waited for and that are not kept in L1.
+    pub unkept_reads: u64,
     /// Requests of clients that were passed on.
     pub forwarded: u64,
     /// Calls that had no answer in time.
@@ -33,6 +39,13 @@ pub struct UpstreamStats {
 }
 
 impl UpstreamStats {
+    /// Keys that reads found in L1 at once, and those that they did not: the store counts a read that had to wait
+    /// for its key when it runs again, which finds the key.
+    pub fn l1_hits_and_misses(&self, store: &Totals) -> (u64, u64) {
+        let hits = store.hits.saturating_sub(self.filled_reads);
+        (hits, store.misses + self.filled_reads + self.unkept_reads)
+    }
+
     /// Whether a miss can be filled now.
     pub fn is_well(&self) -> bool {
         self.link == "up" && self.breaker != "open"

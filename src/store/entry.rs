@@ -93,8 +93,13 @@ impl Entry {
         let layout = shape.layout();
         // SAFETY: the layout's size is not zero: a block has at least its fixed part.
         let block = unsafe { alloc(layout) };
-        let Some(block) = NonNull::new(block) else { handle_alloc_error(layout) };
-        assert!(block.as_ptr() as usize >> 48 == 0, "user-space addresses fit in 48 bits");
+        let Some(block) = NonNull::new(block) else {
+            handle_alloc_error(layout)
+        };
+        assert!(
+            block.as_ptr() as usize >> 48 == 0,
+            "user-space addresses fit in 48 bits"
+        );
         // SAFETY: the block has room for what its shape describes, and nobody else sees it yet.
         unsafe {
             ptr::write_bytes(block.as_ptr(), 0, FIXED_BYTES);
@@ -166,7 +171,10 @@ impl Entry {
     pub fn edit(&mut self, len: usize) -> &mut [u8] {
         if let Text::Int(number) = self.view().value() {
             let mut digits = itoa::Buffer::new();
-            self.replace(Text::Bytes(digits.format(number).as_bytes()), self.view().deadline_ms());
+            self.replace(
+                Text::Bytes(digits.format(number).as_bytes()),
+                self.view().deadline_ms(),
+            );
         }
         let old = self.view().shape();
         if len > old.value_len {
@@ -175,9 +183,7 @@ impl Entry {
         self.put(0, [self.view().byte(0) | EDITED]);
         let shape = self.view().shape();
         // SAFETY: the value's bytes are initialised and belong to this block, which is borrowed mutably.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.0.as_ptr().add(shape.value_at()), shape.value_len)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr().add(shape.value_at()), shape.value_len) }
     }
 
     /// Gives up ownership; only [`Entry::from_address`] may take it back. The upper 16 bits are zero.
@@ -198,12 +204,20 @@ impl Entry {
     }
 
     fn grow_value(&mut self, old: Shape, len: usize) {
-        let new = Shape { value_len: len, ..old };
+        let new = Shape {
+            value_len: len,
+            ..old
+        };
         if new.block_bytes() != old.block_bytes() {
             // SAFETY: the block was allocated with the layout of its shape, and the new size is not zero.
             let block = unsafe { realloc(self.0.as_ptr(), old.layout(), new.block_bytes()) };
-            let Some(block) = NonNull::new(block) else { handle_alloc_error(new.layout()) };
-            assert!(block.as_ptr() as usize >> 48 == 0, "user-space addresses fit in 48 bits");
+            let Some(block) = NonNull::new(block) else {
+                handle_alloc_error(new.layout())
+            };
+            assert!(
+                block.as_ptr() as usize >> 48 == 0,
+                "user-space addresses fit in 48 bits"
+            );
             self.0 = block;
         }
         let base = self.0.as_ptr();
@@ -262,7 +276,8 @@ impl<'a> EntryRef<'a> {
     /// When the entry dies, in Unix milliseconds; `None` means never.
     #[inline]
     pub fn deadline_ms(self) -> Option<u64> {
-        self.has_deadline().then(|| u64::from_le_bytes(self.array(DEADLINE_AT)))
+        self.has_deadline()
+            .then(|| u64::from_le_bytes(self.array(DEADLINE_AT)))
     }
 
     /// The class in which `expiry` counts the deadline.
@@ -339,7 +354,12 @@ impl<'a> EntryRef<'a> {
             Kind::Int => INT_BYTES,
             Kind::Text => self.varint(head + width + key_len).0,
         };
-        Shape { kind, has_deadline, key_len, value_len }
+        Shape {
+            kind,
+            has_deadline,
+            key_len,
+            value_len,
+        }
     }
 
     #[inline]
@@ -403,7 +423,12 @@ fn shape_for(key_len: usize, value: Text<'_>, deadline_ms: Option<u64>) -> Shape
         Text::Int(_) => (Kind::Int, INT_BYTES),
         Text::Bytes(bytes) => (Kind::Text, bytes.len()),
     };
-    Shape { kind, has_deadline: deadline_ms.is_some(), key_len, value_len }
+    Shape {
+        kind,
+        has_deadline: deadline_ms.is_some(),
+        key_len,
+        value_len,
+    }
 }
 
 #[inline]
@@ -413,7 +438,11 @@ fn head_bytes(has_deadline: bool) -> usize {
 
 #[inline]
 fn varint_bytes(value: usize) -> usize {
-    if value < 0x80 { 1 } else { (value.ilog2() as usize) / 7 + 1 }
+    if value < 0x80 {
+        1
+    } else {
+        (value.ilog2() as usize) / 7 + 1
+    }
 }
 
 /// Writes `value` as a varint.
@@ -446,7 +475,9 @@ unsafe fn write_head(block: NonNull<u8>, shape: Shape, deadline_ms: Option<u64>)
     unsafe {
         base.write(shape.kind as u8 | flags);
         if let Some(at_ms) = deadline_ms {
-            base.add(DEADLINE_AT).cast::<[u8; DEADLINE_BYTES]>().write(at_ms.to_le_bytes());
+            base.add(DEADLINE_AT)
+                .cast::<[u8; DEADLINE_BYTES]>()
+                .write(at_ms.to_le_bytes());
         }
         write_varint(base.add(head_bytes(shape.has_deadline)), shape.key_len);
     }
@@ -462,7 +493,10 @@ unsafe fn write_value(block: NonNull<u8>, shape: Shape, value: Text<'_>) {
     // SAFETY: the value lies inside the block, behind the key.
     unsafe {
         match value {
-            Text::Int(number) => base.add(shape.value_at()).cast::<[u8; 8]>().write(number.to_le_bytes()),
+            Text::Int(number) => base
+                .add(shape.value_at())
+                .cast::<[u8; 8]>()
+                .write(number.to_le_bytes()),
             Text::Bytes(bytes) => {
                 write_varint(base.add(shape.key_at() + shape.key_len), bytes.len());
                 ptr::copy_nonoverlapping(bytes.as_ptr(), base.add(shape.value_at()), bytes.len());
@@ -480,7 +514,11 @@ unsafe fn move_key(block: NonNull<u8>, old: Shape, new: Shape) {
     if old.key_at() != new.key_at() {
         // SAFETY: both ranges lie inside the block; they may overlap.
         unsafe {
-            ptr::copy(block.as_ptr().add(old.key_at()), block.as_ptr().add(new.key_at()), new.key_len);
+            ptr::copy(
+                block.as_ptr().add(old.key_at()),
+                block.as_ptr().add(new.key_at()),
+                new.key_len,
+            );
         }
     }
 }
@@ -492,7 +530,16 @@ mod tests {
 
     #[test]
     fn size_classes_are_those_of_the_allocator() {
-        let pairs = [(1, 16), (86, 96), (128, 128), (129, 160), (160, 160), (161, 192), (1046, 1280), (4097, 5120)];
+        let pairs = [
+            (1, 16),
+            (86, 96),
+            (128, 128),
+            (129, 160),
+            (160, 160),
+            (161, 192),
+            (1046, 1280),
+            (4097, 5120),
+        ];
         for (bytes, class) in pairs {
             assert_eq!(size_class(bytes), class, "{bytes}");
         }
@@ -502,7 +549,10 @@ mod tests {
     fn an_entry_of_64_bytes_costs_16_beyond_key_and_value() {
         let plain = Entry::new(&[b'k'; 16], Text::Bytes(&[b'v'; 64]), None);
         let dated = Entry::new(&[b'k'; 16], Text::Bytes(&[b'v'; 64]), Some(1));
-        assert_eq!((plain.view().allocated_bytes(), dated.view().allocated_bytes()), (96, 96));
+        assert_eq!(
+            (plain.view().allocated_bytes(), dated.view().allocated_bytes()),
+            (96, 96)
+        );
     }
 
     #[derive(Debug, Clone)]

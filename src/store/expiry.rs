@@ -29,7 +29,13 @@ pub struct DeadlineCounts {
 impl DeadlineCounts {
     /// No deadlines yet.
     pub fn new(now_ms: u64) -> Self {
-        Self { buckets: [[0; BUCKETS]; CLASSES], folded_to_ms: now_ms, due: 0, far: 0, total: 0 }
+        Self {
+            buckets: [[0; BUCKETS]; CLASSES],
+            folded_to_ms: now_ms,
+            due: 0,
+            far: 0,
+            total: 0,
+        }
     }
 
     /// Entries whose bucket has passed: all of them are dead, unless the clock was set back since.

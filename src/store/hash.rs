@@ -26,7 +26,10 @@ pub const TAG_BITS: u32 = 14;
 impl KeyHasher {
     /// A hasher for `1 << shard_bits` shards; `shard_bits` is at most 16.
     pub fn new(shard_bits: u32) -> Self {
-        Self { state: RandomState::new(), shard_bits }
+        Self {
+            state: RandomState::new(),
+            shard_bits,
+        }
     }
 
     /// Hashes `key`. O(its length).

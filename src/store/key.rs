@@ -22,7 +22,13 @@ impl<'s> Key<'s> {
     #[inline]
     pub fn find(shard: &'s mut Shard, name: &'s [u8], hash: KeyHash, visit: Visit) -> Self {
         let position = shard.find(visit.db, hash, name);
-        let mut key = Self { shard, name, hash, visit, position };
+        let mut key = Self {
+            shard,
+            name,
+            hash,
+            visit,
+            position,
+        };
         if let Some(position) = position {
             key.discard_unusable(position);
         }
@@ -69,7 +75,11 @@ impl<'s> Key<'s> {
     #[inline]
     pub fn look(&mut self) -> bool {
         let totals = &mut self.shard.totals;
-        let counter = if self.position.is_some() { &mut totals.hits } else { &mut totals.misses };
+        let counter = if self.position.is_some() {
+            &mut totals.hits
+        } else {
+            &mut totals.misses
+        };
         *counter += 1;
         self.position.is_some()
     }
@@ -97,7 +107,8 @@ impl<'s> Key<'s> {
     /// The entry as it stands, for what inspects rather than reads.
     #[inline]
     pub fn entry(&self) -> Option<EntryRef<'_>> {
-        self.position.map(|position| self.shard.entry(self.visit.db, position))
+        self.position
+            .map(|position| self.shard.entry(self.visit.db, position))
     }
 
     /// When the entry dies, in Unix milliseconds.
@@ -154,11 +165,18 @@ impl<'s> Key<'s> {
 
     /// Stores an entry that bears this key: one that was taken from another database, or copied for this key.
     pub fn adopt(&mut self, entry: Entry) {
-        debug_assert_eq!(entry.view().key(), self.name, "an entry is stored under its own key");
+        debug_assert_eq!(
+            entry.view().key(),
+            self.name,
+            "an entry is stored under its own key"
+        );
         if let Some(position) = self.position {
             drop(self.shard.remove(self.visit.db, position));
         }
-        self.position = Some(self.shard.adopt(self.visit.db, self.hash, entry, self.visit.now_ms));
+        self.position = Some(
+            self.shard
+                .adopt(self.visit.db, self.hash, entry, self.visit.now_ms),
+        );
         self.changed();
     }
 
@@ -170,9 +188,13 @@ impl<'s> Key<'s> {
     /// The same for an edit that tells how many changes it made: writing what was there already is none.
     pub fn edit_counted<R>(&mut self, len: usize, edit: impl FnOnce(&mut [u8]) -> (R, u64)) -> R {
         let Visit { db, now_ms, .. } = self.visit;
-        let position = self.position.unwrap_or_else(|| self.create(Text::Bytes(b""), None));
+        let position = self
+            .position
+            .unwrap_or_else(|| self.create(Text::Bytes(b""), None));
         self.use_at(position);
-        let (result, changes) = self.shard.change(db, position, now_ms, |entry| edit(entry.edit(len)));
+        let (result, changes) = self
+            .shard
+            .change(db, position, now_ms, |entry| edit(entry.edit(len)));
         self.shard.totals.changes += changes;
         result
     }
@@ -181,7 +203,8 @@ impl<'s> Key<'s> {
     pub fn set_deadline(&mut self, deadline_ms: Option<u64>) {
         let Some(position) = self.position else { return };
         let Visit { db, now_ms, .. } = self.visit;
-        self.shard.change(db, position, now_ms, |entry| entry.set_deadline(deadline_ms));
+        self.shard
+            .change(db, position, now_ms, |entry| entry.set_deadline(deadline_ms));
         self.changed();
     }
 
@@ -205,14 +228,18 @@ impl<'s> Key<'s> {
     /// Whether upstream was found not to have the key, a short while ago.
     pub fn is_known_missing(&mut self) -> bool {
         let Visit { db, now_ms, .. } = self.visit;
-        self.shard.known_absent().is_some_and(|absent| absent.is_missing(db, self.name, now_ms))
+        self.shard
+            .known_absent()
+            .is_some_and(|absent| absent.is_missing(db, self.name, now_ms))
     }
 
     /// Adds the entry, which is not there.
     #[inline]
     fn create(&mut self, value: Text<'_>, deadline_ms: Option<u64>) -> Position {
         let entry = Entry::new(self.name, value, deadline_ms);
-        let position = self.shard.insert(self.visit.db, self.hash, entry, self.visit.now_ms);
+        let position = self
+            .shard
+            .insert(self.visit.db, self.hash, entry, self.visit.now_ms);
         self.position = Some(position);
         position
     }

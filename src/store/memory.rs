@@ -25,7 +25,11 @@ impl Budget {
 
     /// Changes the limit; 0 means none.
     pub fn set_limit(&self, limit_bytes: u64) {
-        let slack = if limit_bytes == 0 { REPORT_BYTES_MAX } else { limit_bytes / REPORT_SHARE };
+        let slack = if limit_bytes == 0 {
+            REPORT_BYTES_MAX
+        } else {
+            limit_bytes / REPORT_SHARE
+        };
         self.slack.store(slack.min(REPORT_BYTES_MAX), Relaxed);
         self.limit.store(limit_bytes, Relaxed);
     }

@@ -211,7 +211,9 @@ impl Store {
         self.settings.policy.store(policy, Relaxed);
         self.settings.samples.store(samples, Relaxed);
         self.settings.lfu_log_factor.store(tuning.lfu_log_factor, Relaxed);
-        self.settings.lfu_decay_minutes.store(tuning.lfu_decay_minutes, Relaxed);
+        self.settings
+            .lfu_decay_minutes
+            .store(tuning.lfu_decay_minutes, Relaxed);
     }
 
     /// The policy in force and its knobs.
@@ -251,7 +253,10 @@ impl Store {
         let mut indices: smallvec::SmallVec<[u32; 16]> = hashes.iter().map(|hash| hash.shard).collect();
         indices.sort_unstable();
         indices.dedup();
-        let guards = indices.iter().map(|&index| (index, self.shards[index as usize].lock())).collect();
+        let guards = indices
+            .iter()
+            .map(|&index| (index, self.shards[index as usize].lock()))
+            .collect();
         LockedShards { guards }
     }
 
@@ -328,7 +333,10 @@ impl Store {
     pub fn reset_totals(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock();
-            shard.totals = Totals { changes: shard.totals.changes, ..Totals::default() };
+            shard.totals = Totals {
+                changes: shard.totals.changes,
+                ..Totals::default()
+            };
         }
         self.reclaimer.reset();
     }
@@ -351,7 +359,11 @@ impl Store {
             if let Some(absent) = shard.known_absent() {
                 absent.overtake_all();
             }
-            for taken in databases.clone().filter_map(|db| shard.take_all(db)).collect::<Vec<_>>() {
+            for taken in databases
+                .clone()
+                .filter_map(|db| shard.take_all(db))
+                .collect::<Vec<_>>()
+            {
                 shard.totals.changes += taken.table.len() as u64;
                 keyspaces.push(taken);
             }
@@ -396,7 +408,9 @@ impl Store {
             Fetched::Value { .. } => Landing::NotKept,
             Fetched::Missing { until_ms } => {
                 if until_ms > visit.now_ms {
-                    shard.absent().remember_missing(visit.db, key, visit.now_ms, until_ms);
+                    shard
+                        .absent()
+                        .remember_missing(visit.db, key, visit.now_ms, until_ms);
                 }
                 Landing::Missing
             }

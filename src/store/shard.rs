@@ -30,7 +30,9 @@ pub struct Keyspace {
 impl Keyspace {
     /// How many entries have a deadline.
     pub(super) fn volatile(&self) -> usize {
-        self.deadlines.as_ref().map_or(0, |counts| counts.total() as usize)
+        self.deadlines
+            .as_ref()
+            .map_or(0, |counts| counts.total() as usize)
     }
 
     fn used_bytes(&self) -> usize {
@@ -79,7 +81,9 @@ impl Keyspaces {
         if db == 0 {
             return &mut self.first;
         }
-        let others = self.others.get_or_insert_with(|| (1..databases).map(|_| Keyspace::default()).collect());
+        let others = self
+            .others
+            .get_or_insert_with(|| (1..databases).map(|_| Keyspace::default()).collect());
         &mut others[db - 1]
     }
 }
@@ -101,7 +105,10 @@ pub struct Shard {
 impl Shard {
     pub(super) fn new(settings: Arc<Settings>, seed: u64) -> Self {
         Self {
-            keyspaces: Keyspaces { first: Keyspace::default(), others: None },
+            keyspaces: Keyspaces {
+                first: Keyspace::default(),
+                others: None,
+            },
             settings,
             absent: None,
             used_bytes: 0,
@@ -149,7 +156,10 @@ impl Shard {
 
     #[inline]
     pub(super) fn entry(&self, db: usize, position: Position) -> EntryRef<'_> {
-        self.keyspace(db).expect("a position is of a database that has entries").table.get(position)
+        self.keyspace(db)
+            .expect("a position is of a database that has entries")
+            .table
+            .get(position)
     }
 
     /// Counts a hit of the entry: whatever the policy makes of it.
@@ -246,7 +256,10 @@ impl Shard {
 
     /// Takes all entries of a database out; dropping them is the caller's. O(1).
     pub(super) fn take_all(&mut self, db: usize) -> Option<Keyspace> {
-        if self.keyspace(db).is_none_or(|keyspace| keyspace.table.buckets() == 0) {
+        if self
+            .keyspace(db)
+            .is_none_or(|keyspace| keyspace.table.buckets() == 0)
+        {
             return None;
         }
         let taken = std::mem::take(self.keyspace_mut(db));
@@ -302,7 +315,11 @@ impl Shard {
                 if policy.volatile_only() && deadline_ms.is_none() {
                     continue;
                 }
-                let candidate = Candidate { rank: entry.rank(), deadline_ms, bytes: entry.allocated_bytes() };
+                let candidate = Candidate {
+                    rank: entry.rank(),
+                    deadline_ms,
+                    bytes: entry.allocated_bytes(),
+                };
                 let badness = policy.badness(&candidate, now_ms, tuning, random);
                 if victim.is_none_or(|(worst, _)| badness > worst) {
                     victim = Some((badness, position));
@@ -320,7 +337,11 @@ impl Shard {
     fn sample_database(&mut self, policy: &dyn Policy) -> Option<usize> {
         let eligible = |shard: &Self, db| {
             shard.keyspace(db).map_or(0, |keyspace: &Keyspace| {
-                if policy.volatile_only() { keyspace.volatile() } else { keyspace.table.len() }
+                if policy.volatile_only() {
+                    keyspace.volatile()
+                } else {
+                    keyspace.table.len()
+                }
             })
         };
         let total: usize = (0..self.settings.databases).map(|db| eligible(self, db)).sum();

@@ -112,7 +112,11 @@ impl Table {
             return;
         }
         let bucket = &self.buckets[hash.bucket(self.buckets.len())];
-        for &slot in bucket.0.iter().filter(|&&slot| slot >> TAG_SHIFT == u64::from(hash.tag)) {
+        for &slot in bucket
+            .0
+            .iter()
+            .filter(|&&slot| slot >> TAG_SHIFT == u64::from(hash.tag))
+        {
             prefetch((slot & ADDRESS_MASK) as usize);
         }
     }
@@ -211,7 +215,11 @@ impl Table {
 
     /// Buckets from `home` forward to `at`.
     fn distance(&self, home: usize, at: usize) -> usize {
-        if at >= home { at - home } else { at + self.buckets.len() - home }
+        if at >= home {
+            at - home
+        } else {
+            at + self.buckets.len() - home
+        }
     }
 
     /// Puts an entry's address into the first free slot at or behind its home.
@@ -239,7 +247,9 @@ impl Table {
             if !was_full {
                 return;
             }
-            let Some((from, from_index, displacement)) = self.find_displaced(at, hasher) else { return };
+            let Some((from, from_index, displacement)) = self.find_displaced(at, hasher) else {
+                return;
+            };
             let slot = self.buckets[from].0[from_index];
             let moved = displacement - self.distance(at, from);
             self.buckets[at].0[last] = pack(slot & ADDRESS_MASK, (slot >> TAG_SHIFT) as u16, moved);
@@ -396,10 +406,18 @@ mod tests {
         const EDGE: u32 = u32::MAX / 64;
         let candidates = || (0u32..).map(|number| number.to_string().into_bytes());
         let with = |fits: fn(u32) -> bool| {
-            candidates().filter(move |key| fits(hasher.hash(key).order)).take(of_each).collect::<Vec<_>>()
+            candidates()
+                .filter(move |key| fits(hasher.hash(key).order))
+                .take(of_each)
+                .collect::<Vec<_>>()
         };
         let within = |order: u32| (EDGE..=u32::MAX - EDGE).contains(&order);
-        [with(|order| order < EDGE), with(|order| order > u32::MAX - EDGE), with(within)].concat()
+        [
+            with(|order| order < EDGE),
+            with(|order| order > u32::MAX - EDGE),
+            with(within),
+        ]
+        .concat()
     }
 
     fn entry(key: &[u8], value: i64) -> Entry {
@@ -411,7 +429,10 @@ mod tests {
         let mut entries = 0;
         for at in 0..table.buckets() {
             let slots = &table.buckets[at].0;
-            assert!(slots[table.buckets[at].len()..].iter().all(|&slot| slot == EMPTY), "filled from the front");
+            assert!(
+                slots[table.buckets[at].len()..].iter().all(|&slot| slot == EMPTY),
+                "filled from the front"
+            );
             for position in table.positions_in(at) {
                 let hash = hasher.hash(table.get(position).key());
                 let slot = table.slot(position);
@@ -421,7 +442,10 @@ mod tests {
                 assert_eq!(slot >> TAG_SHIFT, u64::from(hash.tag));
                 let mut passed = hash.bucket(table.buckets());
                 while passed != at {
-                    assert!(table.buckets[passed].is_full(), "an entry passes only full buckets");
+                    assert!(
+                        table.buckets[passed].is_full(),
+                        "an entry passes only full buckets"
+                    );
                     passed = table.next(passed);
                 }
                 entries += 1;
@@ -442,7 +466,9 @@ mod tests {
 
     fn check_contents(table: &Table, hasher: &KeyHasher, keys: &[Vec<u8>], model: &HashMap<usize, i64>) {
         for (index, key) in keys.iter().enumerate() {
-            let found = table.find(hasher.hash(key), key).map(|position| table.get(position).value());
+            let found = table
+                .find(hasher.hash(key), key)
+                .map(|position| table.get(position).value());
             assert_eq!(found, model.get(&index).map(|&value| Text::Int(value)));
         }
         let scanned = scanned(table, hasher);
@@ -483,7 +509,12 @@ mod tests {
         fn new() -> Self {
             let hasher = KeyHasher::new(0);
             let keys = keys(&hasher, OF_EACH);
-            Self { hasher, keys, table: Table::default(), values: HashMap::new() }
+            Self {
+                hasher,
+                keys,
+                table: Table::default(),
+                values: HashMap::new(),
+            }
         }
 
         fn insert(&mut self, index: usize, value: i64) {

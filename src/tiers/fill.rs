@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 
 use super::Tiers;
 use super::order::{Fetch, Work};
+use super::status::Status;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
 use crate::commands::spec::Result;
@@ -45,12 +46,12 @@ impl Tiers {
     ) -> Result<Filled> {
         let mut flights = flights.unwrap_or_else(|| self.begin_fill(entry, request, visit));
         for _ in 1..FILL_ROUNDS_MAX {
-            if let Some(filled) = flights.landed().await? {
+            if let Some(filled) = flights.landed(&self.status).await? {
                 return Ok(filled);
             }
             flights = self.begin_fill(entry, request, visit);
         }
-        Ok(flights.landed().await?.unwrap_or(Filled::Elsewhere))
+        Ok(flights.landed(&self.status).await?.unwrap_or(Filled::Elsewhere))
     }
 
     /// The first half of [`Tiers::fill`]: does not wait.
@@ -94,7 +95,7 @@ impl Tiers {
 
 impl Flights {
     /// Waits until all have landed; `None` if some key was written meanwhile. Fails if a fetch did.
-    async fn landed(self) -> Result<Option<Filled>> {
+    async fn landed(self, status: &Status) -> Result<Option<Filled>> {
         let mut missing = Vec::new();
         let (mut elsewhere, mut overtaken) = (false, false);
         for (at, flight) in self.0 {
@@ -106,9 +107,12 @@ impl Flights {
                     .unwrap_or_else(|_| Landing::Failed(LINK_ENDED.into())),
             };
             match landing {
-                Landing::Resident => {}
+                Landing::Resident => status.filled_reads.add(1),
                 Landing::Missing => missing.push(at),
-                Landing::NotKept => elsewhere = true,
+                Landing::NotKept => {
+                    status.unkept_reads.add(1);
+                    elsewhere = true;
+                }
                 Landing::Overtaken => overtaken = true,
                 Landing::Failed(text) => return Err(Error::Verbatim((*text).into())),
             }

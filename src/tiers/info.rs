@@ -40,6 +40,8 @@ fn stats(services: &Services, status: &Status) -> UpstreamStats {
         misses: status.fills_missing.get(),
         errors: status.fill_errors.get(),
         fills: status.fills.get(),
+        filled_reads: status.filled_reads.get(),
+        unkept_reads: status.unkept_reads.get(),
         forwarded: status.forwarded.get() + status.relayed.get(),
         timeouts: status.timeouts.get(),
         refused: status.refused.get(),
@@ -50,17 +52,15 @@ fn stats(services: &Services, status: &Status) -> UpstreamStats {
 
 fn tiers(services: &Services, status: &Status) -> String {
     let (totals, _) = services.store.totals();
-    let (found, missing) = (
-        status.fills.get() + status.fills_not_kept.get(),
-        status.fills_missing.get(),
-    );
+    let stats = stats(services, status);
+    let (l1_hits, l1_misses) = stats.l1_hits_and_misses(&totals);
     lines(&[
         ("tier_mode", &services.config.load().upstream.mode().name()),
-        ("tier_l1_hits", &totals.hits),
-        ("tier_l1_misses", &totals.misses),
-        ("tier_upstream_hits", &found),
-        ("tier_upstream_misses", &missing),
-        ("tier_upstream_errors", &status.fill_errors.get()),
+        ("tier_l1_hits", &l1_hits),
+        ("tier_l1_misses", &l1_misses),
+        ("tier_upstream_hits", &stats.hits),
+        ("tier_upstream_misses", &stats.misses),
+        ("tier_upstream_errors", &stats.errors),
         ("tier_forwarded", &status.forwarded.get()),
         ("tier_relayed", &status.relayed.get()),
     ])

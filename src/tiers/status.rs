@@ -75,6 +75,10 @@ pub struct Status {
     pub fills_tainted: Tally,
     /// Fetches that failed.
     pub fill_errors: Tally,
+    /// Keys that reads waited for and then found in L1.
+    pub filled_reads: Tally,
+    /// Keys that reads waited for and that are not kept in L1.
+    pub unkept_reads: Tally,
     /// Requests sent over the link for clients.
     pub forwarded: Tally,
     /// Requests sent over connections of sessions.
@@ -132,6 +136,8 @@ impl Status {
             fills_not_kept: Tally::default(),
             fills_tainted: Tally::default(),
             fill_errors: Tally::default(),
+            filled_reads: Tally::default(),
+            unkept_reads: Tally::default(),
             forwarded: Tally::default(),
             relayed: Tally::default(),
             sessions: AtomicUsize::new(0),

@@ -47,5 +47,7 @@ fn keys_of(args: Args<'_>) -> Result<Vec<(&[u8], Access)>> {
         _ => access,
     };
     let keys = command.key_positions(words.len());
-    Ok(keys.map(|(at, access)| (words[at], access_in_request(access))).collect())
+    Ok(keys
+        .map(|(at, access)| (words[at], access_in_request(access)))
+        .collect())
 }

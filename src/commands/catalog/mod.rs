@@ -51,8 +51,18 @@ const fn row(
     summary: &'static str,
 ) -> Command {
     let handler = Handler::Session(handler);
-    Command::new(name, arity, arguments, &[], LOADING.or(STALE), since, complexity, handler, summary)
-        .in_categories(CONNECTION_CATEGORY)
+    Command::new(
+        name,
+        arity,
+        arguments,
+        &[],
+        LOADING.or(STALE),
+        since,
+        complexity,
+        handler,
+        summary,
+    )
+    .in_categories(CONNECTION_CATEGORY)
 }
 
 fn command(call: &mut SessionCall<'_>) -> Result {

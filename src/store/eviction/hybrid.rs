@@ -41,7 +41,11 @@ fn decayed(rank: u32, idle_ms: u64) -> u32 {
 
 impl Policy for Hybrid {
     fn name(&self) -> &'static str {
-        if self.volatile_only { "volatile-hybrid" } else { "allkeys-hybrid" }
+        if self.volatile_only {
+            "volatile-hybrid"
+        } else {
+            "allkeys-hybrid"
+        }
     }
 
     fn volatile_only(&self) -> bool {
@@ -63,9 +67,12 @@ impl Policy for Hybrid {
         let count = u64::from(decayed(candidate.rank, idle)) + 1;
         let waits_ms = idle + (1 << UNIT_SHIFT);
         let cost = (waits_ms << 8) / count;
-        let remaining_ms = candidate.deadline_ms.map_or(u64::MAX, |at| at.saturating_sub(now_ms));
+        let remaining_ms = candidate
+            .deadline_ms
+            .map_or(u64::MAX, |at| at.saturating_sub(now_ms));
         let dies_first = (waits_ms / remaining_ms.max(1)).min(1 << 10) + 1;
-        cost.saturating_mul(dies_first).saturating_mul(u64::from(candidate.bytes.ilog2()) + 1)
+        cost.saturating_mul(dies_first)
+            .saturating_mul(u64::from(candidate.bytes.ilog2()) + 1)
     }
 
     fn idle_ms(&self, rank: u32, now_ms: u64) -> Option<u64> {

@@ -47,7 +47,11 @@ pub fn incremented(counter: u32, tuning: Tuning, random: &mut Random) -> u32 {
 
 impl Policy for Lfu {
     fn name(&self) -> &'static str {
-        if self.volatile_only { "volatile-lfu" } else { "allkeys-lfu" }
+        if self.volatile_only {
+            "volatile-lfu"
+        } else {
+            "allkeys-lfu"
+        }
     }
 
     fn volatile_only(&self) -> bool {

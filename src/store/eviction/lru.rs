@@ -25,7 +25,11 @@ pub fn idle_ms(rank: u32, now_ms: u64) -> u64 {
 
 impl Policy for Lru {
     fn name(&self) -> &'static str {
-        if self.volatile_only { "volatile-lru" } else { "allkeys-lru" }
+        if self.volatile_only {
+            "volatile-lru"
+        } else {
+            "allkeys-lru"
+        }
     }
 
     fn volatile_only(&self) -> bool {

@@ -11,7 +11,11 @@ pub struct Uniform {
 
 impl Policy for Uniform {
     fn name(&self) -> &'static str {
-        if self.volatile_only { "volatile-random" } else { "allkeys-random" }
+        if self.volatile_only {
+            "volatile-random"
+        } else {
+            "allkeys-random"
+        }
     }
 
     fn volatile_only(&self) -> bool {

@@ -23,7 +23,7 @@ fn s15_a_dead_upstream_costs_resident_reads_nothing_and_comes_back_by_itself() {
     eventually("the loss is noticed", || {
         info(&mut near, "upstream_link") == "down"
     });
-    let quick = Deadline::after(Duration::from_secs(2));
+    let quick = Deadline::after(Duration::from_secs(10));
     for number in 0..500 {
         assert_eq!(ask(&mut near, &["GET", "k"]), "\"v\"");
         let missed = ask(&mut near, &["GET", &format!("absent{number}")]);
@@ -36,7 +36,7 @@ fn s15_a_dead_upstream_costs_resident_reads_nothing_and_comes_back_by_itself() {
         .expect("errors come at once, not after a timeout");
     u.restart();
     let resumed =
-        Deadline::after(Duration::from_secs(2)).poll(|| ask(&mut near, &["GET", "absent"]) == "(nil)");
+        Deadline::after(Duration::from_secs(5)).poll(|| ask(&mut near, &["GET", "absent"]) == "(nil)");
     assert!(resumed, "service resumes without help");
     assert_eq!(
         ask(&mut near, &["GET", "k"]),
@@ -251,7 +251,10 @@ fn the_breaker_opens_after_timeouts_in_a_row_and_a_reply_closes_it() {
     let Some(u) = upstream() else { return };
     let proxy = FaultProxy::start(u.address());
     let url = format!("redis://{}", proxy.address());
-    let f = near_cache_at(&url, &["--upstream-timeout-ms", "500", "--breaker-failures", "2"]);
+    let f = near_cache_at(
+        &url,
+        &["--upstream-timeout-ms", "1000", "--breaker-failures", "2"],
+    );
     let mut near = f.connect();
     settle(&mut near);
     proxy.hold_replies();
@@ -260,7 +263,7 @@ fn the_breaker_opens_after_timeouts_in_a_row_and_a_reply_closes_it() {
     }
     for _ in 0..2 {
         let error = near.receive().unwrap().to_string();
-        assert!(error.starts_with("-UPSTREAM no answer within 500 ms"), "{error}");
+        assert!(error.starts_with("-UPSTREAM no answer within 1000 ms"), "{error}");
     }
     let refused = ask(&mut near, &["GET", "k"]);
     assert!(refused.starts_with("-UPSTREAM the breaker is open"), "{refused}");

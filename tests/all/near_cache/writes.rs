@@ -171,7 +171,10 @@ fn s13_a_write_that_upstream_refuses_is_refused_with_its_words() {
 fn s14_a_write_whose_reply_is_lost_has_an_unknown_outcome() {
     let Some(u) = upstream() else { return };
     let proxy = FaultProxy::start(u.address());
-    let f = near_cache_at(&format!("redis://{}", proxy.address()), &[]);
+    let f = near_cache_at(
+        &format!("redis://{}", proxy.address()),
+        &["--upstream-timeout-ms", "20000"],
+    );
     let (mut near, mut direct) = (f.connect(), u.connect());
     ask(&mut direct, &["SET", "k", "old"]);
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"old\"");
