@@ -2,15 +2,15 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`fill`] | absent keys are fetched, each once however many wait |
-//! | [`forward`] | requests that only upstream may answer, over the shared link |
-//! | [`relay`] | commands that only upstream knows, over a connection of the session |
-//! | [`link`], [`pipeline`] | the shared connection: its life, and what goes over it |
-//! | [`feed`] | invalidations, and how stale a copy may be |
-//! | [`effect`] | which copies a write makes wrong |
-//! | [`status`], [`info`] | what can be seen of all this |
-//! | [`breaker`], [`backoff`] | when to leave upstream alone |
-//! | [`upstream`], [`login`], [`wire`], [`databases`] | connections: real or scripted, logging in, bytes, SELECT |
+//! | `fill` | absent keys are fetched, each once however many wait |
+//! | `forward` | requests that only upstream may answer, over the shared link |
+//! | `relay` | commands that only upstream knows, over a connection of the session |
+//! | `link`, `pipeline` | the shared connection: its life, and what goes over it |
+//! | `feed` | invalidations, and how stale a copy may be |
+//! | `effect` | which copies a write makes wrong |
+//! | `status`, `info` | what can be seen of all this |
+//! | `breaker`, `backoff` | when to leave upstream alone |
+//! | `upstream`, `login`, `wire`, `databases` | connections: real or scripted, logging in, bytes, SELECT |
 //!
 //! # Why the copies are right
 //! All fetches and forwarded writes of a process and the feed share one connection, so their order here is the order
