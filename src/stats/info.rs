@@ -1,4 +1,4 @@
-//! The INFO report: one function a section, in the order of [`SECTIONS`].
+//! The INFO report: one function a section, in the order of `SECTIONS`.
 //!
 //! Fields are those of Redis 7 as far as they mean something here. Of what this server does not do (fork, replicate,
 //! log to disk) the report has the fields that monitoring tools read, with the value that Redis shows when it does
