@@ -307,17 +307,17 @@ impl Connection {
         while let Some(link) = &mut self.session.upstream
             && self.output.unsent_bytes() == 0
         {
-            let Poll::Ready(received) = link.poll_received(cx) else {
-                break;
-            };
-            let taken = received.and_then(|()| link.take_messages(self.output.writer(&self.worker)));
-            if taken.is_err() {
-                if link.has_state() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                self.session.upstream = None;
+            let polled = link.poll_messages(cx, self.output.writer(&self.worker));
+            match polled {
+                Poll::Ready(Err(_)) if link.has_state() => return Ok(ControlFlow::Break(())),
+                Poll::Ready(Err(_)) => self.session.upstream = None,
+                Poll::Ready(Ok(())) | Poll::Pending => {}
             }
+            // Without anything to send this gives the buffer back.
             self.send(cx)?;
+            if polled.is_pending() {
+                break;
+            }
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -44,3 +44,38 @@ impl Effect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::index;
+    use crate::resp::{DecodeLimits, Decoder};
+
+    fn effect(request: &str) -> Effect {
+        let inline = format!("{request}\r\n");
+        let mut decoder = Decoder::default();
+        decoder
+            .decode(inline.as_bytes(), &DecodeLimits::default())
+            .unwrap();
+        let request = decoder.request(inline.as_bytes());
+        Effect::of(index::resolve(request).unwrap(), request)
+    }
+
+    fn keys(keys: &[&str]) -> Effect {
+        Effect::Keys(keys.iter().map(|key| key.as_bytes().into()).collect())
+    }
+
+    #[test]
+    fn the_rows_tell_which_copies_are_wrong_after_a_request() {
+        assert_eq!(effect("SET k v"), keys(&["k"]));
+        assert_eq!(effect("MSET a 1 b 2"), keys(&["a", "b"]));
+        assert_eq!(effect("DEL a b c"), keys(&["a", "b", "c"]));
+        assert_eq!(effect("RENAME from to"), keys(&["from", "to"]));
+        assert_eq!(effect("COPY from to"), keys(&["to"]));
+        assert_eq!(effect("BITOP AND to a b"), keys(&["to"]));
+        assert_eq!(effect("FLUSHALL"), Effect::Everything);
+        assert_eq!(effect("SWAPDB 0 1"), Effect::Everything);
+        assert_eq!(effect("GET k"), Effect::Nothing);
+        assert_eq!(effect("DBSIZE"), Effect::Nothing);
+    }
+}

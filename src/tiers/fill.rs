@@ -72,6 +72,10 @@ impl Tiers {
                     Flight::Awaited(landing)
                 }
             };
+            // Begun ahead, it may have landed before its request runs, which then does not wait for it.
+            self.status
+                .filled_reads
+                .add(u64::from(matches!(flight, Flight::Awaited(_))));
             flights.push((at, flight));
         }
         if !fetches.is_empty() {
@@ -99,20 +103,10 @@ impl Flights {
         let mut missing = Vec::new();
         let (mut elsewhere, mut overtaken) = (false, false);
         for (at, flight) in self.0 {
-            let landing = match flight {
-                Flight::Missing => Landing::Missing,
-                Flight::Elsewhere => Landing::NotKept,
-                Flight::Awaited(landing) => landing
-                    .await
-                    .unwrap_or_else(|_| Landing::Failed(LINK_ENDED.into())),
-            };
-            match landing {
-                Landing::Resident => status.filled_reads.add(1),
+            match flight.landed(status).await {
+                Landing::Resident => {}
                 Landing::Missing => missing.push(at),
-                Landing::NotKept => {
-                    status.unkept_reads.add(1);
-                    elsewhere = true;
-                }
+                Landing::NotKept => elsewhere = true,
                 Landing::Overtaken => overtaken = true,
                 Landing::Failed(text) => return Err(Error::Verbatim((*text).into())),
             }
@@ -122,6 +116,27 @@ impl Flights {
             (false, true) => None,
             (false, false) => Some(Filled::Known { missing }),
         })
+    }
+}
+
+impl Flight {
+    /// Waits until the key has landed. Unless it is here now, it is no filled read.
+    async fn landed(self, status: &Status) -> Landing {
+        let landing = match self {
+            Self::Missing => return Landing::Missing,
+            Self::Elsewhere => Landing::NotKept,
+            Self::Awaited(landing) => {
+                let ended = |_| Landing::Failed(LINK_ENDED.into());
+                let landing = landing.await.unwrap_or_else(ended);
+                let is_here = matches!(landing, Landing::Resident);
+                status.filled_reads.take_back(u64::from(!is_here));
+                landing
+            }
+        };
+        status
+            .unkept_reads
+            .add(u64::from(matches!(landing, Landing::NotKept)));
+        landing
     }
 }
 

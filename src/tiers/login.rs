@@ -77,10 +77,7 @@ fn push_hello(out: &mut Vec<u8>, protocol: Protocol, settings: &Settings) {
 }
 
 /// The next frame that answers a request.
-pub async fn next_reply<'f>(
-    stream: &mut dyn ByteStream,
-    frames: &'f mut FrameReader,
-) -> io::Result<&'f [u8]> {
+async fn next_reply<'f>(stream: &mut dyn ByteStream, frames: &'f mut FrameReader) -> io::Result<&'f [u8]> {
     loop {
         // The borrow checker does not see that a frame which is returned ends the loop.
         while let Some(len) = frames.next()?.map(<[u8]>::len) {

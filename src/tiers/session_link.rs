@@ -180,14 +180,14 @@ impl SessionLink {
         protocol: Protocol,
         out: &mut Vec<u8>,
     ) -> Result<usize> {
-        if !self.in_transaction {
-            self.align(db, protocol).await?;
+        if !self.is_exclusive() {
+            self.align(db, protocol, out).await?;
         }
-        let many =
-            conduct == Conduct::Subscribes || (self.is_subscribed() && self.protocol == Protocol::Resp2);
+        let has_many_answers = conduct == Conduct::Subscribes || self.is_exclusive();
         let mut bytes = Vec::new();
         push_request(&mut bytes, request.iter());
-        let mark = many.then(|| self.push_mark(&mut bytes));
+        let marks = has_many_answers && !self.in_transaction;
+        let mark = marks.then(|| self.push_mark(&mut bytes));
         self.stream.write_all(&bytes).await.map_err(lost)?;
         let answered = match mark {
             Some(mark) => self.pass_on_until(&mark, out).await,
@@ -202,25 +202,25 @@ impl SessionLink {
         answered.map(|_| selected.unwrap_or(db))
     }
 
-    /// Ready when upstream has sent something unasked. Fails when the connection ended.
-    pub fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.frames.poll_fill(cx, &mut *self.stream)
-    }
-
-    /// Passes on the whole messages that were received.
-    pub fn take_messages(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        while let Some(len) = self.frames.next()?.map(<[u8]>::len) {
-            out.extend_from_slice(self.frames.last(len));
-            self.note_message(len);
+    /// Passes on what upstream has sent unasked; ready when there was something. Fails when the connection ended.
+    pub fn poll_messages(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<io::Result<()>> {
+        let start = out.len();
+        loop {
+            while let Some(len) = self.frames.next()?.map(<[u8]>::len) {
+                self.pass_on(len, out);
+            }
+            if out.len() > start {
+                return Poll::Ready(Ok(()));
+            }
+            std::task::ready!(self.frames.poll_fill(cx, &mut *self.stream))?;
         }
-        Ok(())
     }
 
     /// Brings the connection to the client's protocol and database.
-    async fn align(&mut self, db: usize, protocol: Protocol) -> Result {
+    async fn align(&mut self, db: usize, protocol: Protocol, out: &mut Vec<u8>) -> Result {
         if self.protocol != protocol {
             let version = if protocol == Protocol::Resp3 { "3" } else { "2" };
-            if let Some(error) = self.set_up(&["HELLO", version]).await? {
+            if let Some(error) = self.set_up(&["HELLO", version], out).await? {
                 return Err(error);
             }
             self.protocol = protocol;
@@ -229,22 +229,26 @@ impl SessionLink {
             Step::Go => Ok(()),
             Step::Refuse(error) => Err(error),
             Step::Select(database) | Step::Try(database) => {
-                let refusal = self.set_up(&["SELECT", &database.to_string()]).await?;
+                let refusal = self.set_up(&["SELECT", &database.to_string()], out).await?;
                 self.databases.learn(database, refusal.clone());
                 refusal.map_or(Ok(()), Err)
             }
         }
     }
 
-    /// Sends a request of our own; returns the error if upstream refuses it.
-    async fn set_up(&mut self, words: &[&str]) -> Result<Option<Error>> {
+    /// Sends a request of our own; returns the error if upstream refuses it. Messages that come first are passed on.
+    async fn set_up(&mut self, words: &[&str], out: &mut Vec<u8>) -> Result<Option<Error>> {
         let mut bytes = Vec::new();
         push_text_request(&mut bytes, words);
         self.stream.write_all(&bytes).await.map_err(lost)?;
-        let reply = login::next_reply(&mut *self.stream, &mut self.frames)
-            .await
-            .map_err(lost)?;
-        Ok(refusal(Frame::new(reply)))
+        loop {
+            let len = self.next_frame().await?;
+            let frame = Frame::new(self.frames.last(len));
+            if !frame.is_push() {
+                return Ok(refusal(frame));
+            }
+            self.pass_on(len, out);
+        }
     }
 
     /// Appends a PING whose answer can't be taken for anything else.
@@ -260,16 +264,15 @@ impl SessionLink {
         let start = out.len();
         loop {
             let len = self.next_frame().await?;
-            let bytes = self.frames.last(len);
-            let frame = Frame::new(bytes);
+            let frame = Frame::new(self.frames.last(len));
             if let Some(error) = refusal(frame).filter(|_| out.len() == start) {
                 return Err(error);
             }
-            out.extend_from_slice(bytes);
-            if !frame.is_push() {
-                return Ok(frame.kind());
+            let kind = frame.kind();
+            self.pass_on(len, out);
+            if kind != FrameKind::Push {
+                return Ok(kind);
             }
-            self.note_message(len);
         }
     }
 
@@ -277,15 +280,13 @@ impl SessionLink {
     async fn pass_on_until(&mut self, mark: &str, out: &mut Vec<u8>) -> Result<FrameKind> {
         loop {
             let len = self.next_frame().await?;
-            let bytes = self.frames.last(len);
-            let frame = Frame::new(bytes);
+            let frame = Frame::new(self.frames.last(len));
             // A subscriber in RESP2 gets an array of "pong" and the text.
             let echoed = frame.as_bulk().or_else(|| frame.children().nth(1)?.as_bulk());
             if echoed == Some(mark.as_bytes()) {
                 return Ok(frame.kind());
             }
-            out.extend_from_slice(bytes);
-            self.note_message(len);
+            self.pass_on(len, out);
         }
     }
 
@@ -299,21 +300,24 @@ impl SessionLink {
         }
     }
 
-    /// Keeps count of subscriptions: the last frame, of `len` bytes, may be the answer to a change of them.
-    fn note_message(&mut self, len: usize) {
-        let mut children = Frame::new(self.frames.last(len)).children();
-        let kind = children
-            .next()
-            .and_then(|kind| kind.as_bulk())
-            .unwrap_or_default();
-        let count = children.nth(1).and_then(|count| count.as_integer());
-        if kind.ends_with(b"subscribe")
-            && let Some(count) = count
-        {
-            let is_shard =
-                kind.starts_with(b"s") && kind[1..].starts_with(b"subscribe") || kind.starts_with(b"sun");
-            self.subscriptions[usize::from(is_shard)] = count;
+    /// Passes on the last frame, which has `len` bytes, and keeps count of subscriptions: it may answer a change of
+    /// them, or be a transaction's result with such answers in it.
+    fn pass_on(&mut self, len: usize, out: &mut Vec<u8>) {
+        let bytes = self.frames.last(len);
+        out.extend_from_slice(bytes);
+        let frame = Frame::new(bytes);
+        let answers = std::iter::once(frame).chain(frame.children().filter(|_| self.in_transaction));
+        let (mut plain, mut sharded) = (None, None);
+        for (kind, count) in answers.filter_map(subscription) {
+            let counted = if matches!(kind, b"ssubscribe" | b"sunsubscribe") {
+                &mut sharded
+            } else {
+                &mut plain
+            };
+            *counted = Some(count);
         }
+        let [known_plain, known_sharded] = self.subscriptions;
+        self.subscriptions = [plain.unwrap_or(known_plain), sharded.unwrap_or(known_sharded)];
     }
 
     /// What the connection remembers of a command that was answered.
@@ -334,6 +338,16 @@ impl SessionLink {
     }
 }
 
+/// The kind of a message that answers a change of subscriptions, and how many there are now.
+fn subscription(message: Frame<'_>) -> Option<(&[u8], i64)> {
+    let mut children = message.children();
+    let kind = children
+        .next()?
+        .as_bulk()
+        .filter(|kind| kind.ends_with(b"subscribe"))?;
+    Some((kind, children.nth(1)?.as_integer()?))
+}
+
 fn refusal(reply: Frame<'_>) -> Option<Error> {
     reply
         .as_error()
@@ -348,4 +362,162 @@ fn not_connected(error: io::Error) -> Error {
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
 fn lost(error: io::Error) -> Error {
     Error::Upstream(format!("connection lost, the command may or may not have run: {error}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::resp::{DecodeLimits, Decoder};
+    use crate::tiers::breaker;
+    use crate::tiers::fake::{Fake, Peer};
+
+    /// A connection that is logged in, and its other end.
+    async fn open(protocol: Protocol) -> (SessionLink, Peer) {
+        let (fake, mut peers, _) = Fake::new();
+        let status = Arc::new(Status::new(breaker::by_name("none").unwrap()));
+        let config = Config::default();
+        let opening = SessionLink::open(&fake, &status, protocol, &config.upstream);
+        let (link, peer) = tokio::join!(opening, async {
+            let mut peer = peers.recv().await.unwrap();
+            peer.hears("forebay\r\n").await;
+            peer.says("*2\r\n$2\r\nid\r\n:7\r\n").await;
+            peer
+        });
+        (link.unwrap(), peer)
+    }
+
+    /// Asks in database `db` while the other end hears what ends so, and says that; gives what was passed on.
+    async fn ask(
+        link: &mut SessionLink,
+        peer: &mut Peer,
+        request: &str,
+        db: usize,
+        talk: &[(&str, &str)],
+    ) -> Result<(String, usize)> {
+        let inline = format!("{request}\r\n");
+        let mut decoder = Decoder::default();
+        decoder
+            .decode(inline.as_bytes(), &DecodeLimits::default())
+            .unwrap();
+        let request = decoder.request(inline.as_bytes());
+        let (conduct, protocol) = (Conduct::of(request.name()), link.protocol);
+        let mut out = Vec::new();
+        let asking = link.ask(request, conduct, db, protocol, &mut out);
+        let (answered, ()) = tokio::join!(asking, async {
+            for (heard, said) in talk {
+                peer.hears(heard).await;
+                peer.says(said).await;
+            }
+        });
+        answered.map(|db| (String::from_utf8(out).unwrap(), db))
+    }
+
+    #[tokio::test]
+    async fn a_reply_is_passed_on_byte_by_byte_behind_the_messages_before_it() {
+        let (mut link, mut peer) = open(Protocol::Resp3).await;
+        let reply = ">3\r\n+message\r\n+a\r\n+b\r\n%1\r\n+k\r\n,1.50\r\n";
+        let answered = ask(&mut link, &mut peer, "HGETALL h", 0, &[("h\r\n", reply)]).await;
+        assert_eq!(answered, Ok((reply.to_owned(), 0)));
+        assert!(!link.has_state());
+    }
+
+    #[tokio::test]
+    async fn the_clients_database_is_selected_before_its_request() {
+        let (mut link, mut peer) = open(Protocol::Resp2).await;
+        let talk = [("3\r\n", "+OK\r\n"), ("k\r\n", ":1\r\n")];
+        assert_eq!(
+            ask(&mut link, &mut peer, "LLEN k", 3, &talk).await,
+            Ok((":1\r\n".to_owned(), 3))
+        );
+        let refused = [("9\r\n", "-ERR DB index is out of range\r\n")];
+        let answered = ask(&mut link, &mut peer, "LLEN k", 9, &refused).await;
+        assert_eq!(
+            answered,
+            Err(Error::Verbatim("ERR DB index is out of range".into()))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_transaction_binds_the_session_until_its_end() {
+        let (mut link, mut peer) = open(Protocol::Resp2).await;
+        ask(&mut link, &mut peer, "MULTI", 0, &[("MULTI\r\n", "+OK\r\n")])
+            .await
+            .unwrap();
+        assert!(link.is_exclusive());
+        ask(&mut link, &mut peer, "SELECT 4", 0, &[("4\r\n", "+QUEUED\r\n")])
+            .await
+            .unwrap();
+        ask(
+            &mut link,
+            &mut peer,
+            "SUBSCRIBE a",
+            0,
+            &[("a\r\n", "+QUEUED\r\n")],
+        )
+        .await
+        .unwrap();
+        let done = "*2\r\n+OK\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
+        let answered = ask(&mut link, &mut peer, "EXEC", 0, &[("EXEC\r\n", done)]).await;
+        assert_eq!(
+            answered,
+            Ok((done.to_owned(), 4)),
+            "the client is in database 4 now"
+        );
+        assert!(
+            !link.is_in_transaction() && link.is_exclusive(),
+            "a subscriber in RESP2"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_watch_is_state_until_the_transaction_ends_however_it_does() {
+        for (end, reply) in [
+            ("EXEC", "*-1\r\n"),
+            ("EXEC", "-EXECABORT no\r\n"),
+            ("UNWATCH", "+OK\r\n"),
+        ] {
+            let (mut link, mut peer) = open(Protocol::Resp2).await;
+            ask(&mut link, &mut peer, "WATCH k", 0, &[("k\r\n", "+OK\r\n")])
+                .await
+                .unwrap();
+            assert!(link.has_state() && !link.is_exclusive());
+            _ = ask(&mut link, &mut peer, end, 0, &[("\r\n", reply)]).await;
+            assert!(!link.has_state(), "{end} {reply}");
+        }
+    }
+
+    #[tokio::test]
+    async fn all_answers_to_a_subscription_are_passed_on_and_the_mark_is_not() {
+        let (mut link, mut peer) = open(Protocol::Resp2).await;
+        let joined = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
+        let message = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nm\r\n";
+        let marked = "*2\r\n$4\r\npong\r\n$11\r\nforebay:7:1\r\n";
+        let talk = [("forebay:7:1\r\n", &*format!("{joined}{message}{marked}{message}"))];
+        let (passed_on, _) = ask(&mut link, &mut peer, "SUBSCRIBE a", 0, &talk).await.unwrap();
+        assert_eq!(passed_on, format!("{joined}{message}"));
+        assert!(link.is_exclusive());
+        let mut out = Vec::new();
+        std::future::poll_fn(|cx| link.poll_messages(cx, &mut out))
+            .await
+            .unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            message,
+            "what came with the mark is not forgotten"
+        );
+        let left = "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n";
+        let talk = [("forebay:7:2\r\n", &*format!("{left}$11\r\nforebay:7:2\r\n"))];
+        ask(&mut link, &mut peer, "UNSUBSCRIBE", 0, &talk).await.unwrap();
+        assert!(!link.has_state());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_says_that_the_outcome_is_unknown() {
+        let (mut link, peer) = open(Protocol::Resp2).await;
+        drop(peer);
+        let (_, mut nobody) = open(Protocol::Resp2).await;
+        let answered = ask(&mut link, &mut nobody, "LPUSH l x", 0, &[]).await;
+        assert!(matches!(answered, Err(Error::Upstream(text)) if text.contains("may or may not have run")));
+    }
 }

@@ -45,6 +45,11 @@ impl Tally {
         self.0.fetch_add(amount, Relaxed);
     }
 
+    /// Takes back what was counted too soon.
+    pub fn take_back(&self, amount: u64) {
+        self.0.fetch_sub(amount, Relaxed);
+    }
+
     /// The number.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
@@ -75,7 +80,7 @@ pub struct Status {
     pub fills_tainted: Tally,
     /// Fetches that failed.
     pub fill_errors: Tally,
-    /// Keys that reads waited for and then found in L1.
+    /// Keys that reads asked for in vain and then found in L1, after a fetch.
     pub filled_reads: Tally,
     /// Keys that reads waited for and that are not kept in L1.
     pub unkept_reads: Tally,

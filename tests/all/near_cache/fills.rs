@@ -229,7 +229,10 @@ fn no_read_is_stale_in_10_000_random_reads_and_writes_through_two_near_caches() 
         }
     }
     let hits: u64 = nears.iter_mut().map(|near| count(near, "tier_l1_hits")).sum();
-    assert!(hits > STEPS as u64 / 4, "only {hits} reads were answered from L1");
+    assert!(
+        hits > STEPS as u64 / 10,
+        "only {hits} reads were answered from L1"
+    );
 }
 
 #[test]
