@@ -16,7 +16,7 @@ use crate::http::HttpPort;
 use crate::limits::{HANDOVER_QUEUE, HTTP_CONNECTIONS_MAX};
 use crate::net::connection::Connection;
 use crate::net::descriptors;
-use crate::net::listener::{self, Listener};
+use crate::net::listener::{self, Listener, WorkerHandle};
 use crate::net::stream::Accepted;
 use crate::services::Services;
 use crate::session::Session;
@@ -29,29 +29,6 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 const CLIENT_CHECK_PERIOD: Duration = Duration::from_secs(1);
 /// How often a shutdown looks whether all clients are gone.
 const CLOSE_PERIOD: Duration = Duration::from_millis(10);
-
-/// The acceptor's end of a worker.
-pub struct WorkerHandle {
-    sockets: mpsc::Sender<(Accepted, Arc<Client>)>,
-    connections: Arc<AtomicUsize>,
-}
-
-impl WorkerHandle {
-    /// How many connections the worker has.
-    pub fn load(&self) -> usize {
-        self.connections.load(Relaxed)
-    }
-
-    /// Gives the worker one more connection; false if it takes none.
-    pub fn hand_over(&self, socket: Accepted, client: Arc<Client>) -> bool {
-        self.connections.fetch_add(1, Relaxed);
-        let taken = self.sockets.try_send((socket, client)).is_ok();
-        if !taken {
-            self.connections.fetch_sub(1, Relaxed);
-        }
-        taken
-    }
-}
 
 /// Runs a server until SIGTERM, SIGINT or SHUTDOWN. Fails if it can't start.
 pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::Result<()> {
@@ -144,10 +121,7 @@ fn start_workers(
     for index in 0..wanted {
         let (sockets, handed_over) = mpsc::channel(HANDOVER_QUEUE);
         let connections = Arc::new(AtomicUsize::new(0));
-        handles.push(WorkerHandle {
-            sockets,
-            connections: Arc::clone(&connections),
-        });
+        handles.push(WorkerHandle::new(sockets, Arc::clone(&connections)));
         let pin_to = (wanted <= cores.len()).then(|| cores[index]);
         let services = Arc::clone(services);
         let tiers = tiers.cloned();

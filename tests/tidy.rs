@@ -75,8 +75,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
-    // The acceptor hands sockets to the threads that `server` started. A batch keeps what dispatch has begun to ask
-    // of upstream for its requests.
+    // A batch keeps what dispatch has begun to ask of upstream for its requests.
     (
         "net",
         &[
@@ -85,7 +84,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "dispatch",
             "limits",
             "resp",
-            "server",
             "services",
             "session",
             "tiers::Begun",

@@ -5,14 +5,16 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
 
 use super::stream::Accepted;
+use crate::clients::Client;
 use crate::config::{BindAddress, Config};
-use crate::server::WorkerHandle;
 use crate::services::Services;
 
 /// How long the acceptor rests when the process has no file descriptor left.
@@ -24,6 +26,34 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket.
     Unix(UnixListener),
+}
+
+/// The acceptor's end of a worker.
+pub struct WorkerHandle {
+    sockets: mpsc::Sender<(Accepted, Arc<Client>)>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl WorkerHandle {
+    /// The end of a worker that takes sockets from the other end of `sockets` and counts `connections` down.
+    pub fn new(sockets: mpsc::Sender<(Accepted, Arc<Client>)>, connections: Arc<AtomicUsize>) -> Self {
+        Self { sockets, connections }
+    }
+
+    /// How many connections the worker has.
+    pub fn load(&self) -> usize {
+        self.connections.load(Relaxed)
+    }
+
+    /// Gives the worker one more connection; false if it takes none.
+    pub fn hand_over(&self, socket: Accepted, client: Arc<Client>) -> bool {
+        self.connections.fetch_add(1, Relaxed);
+        let taken = self.sockets.try_send((socket, client)).is_ok();
+        if !taken {
+            self.connections.fetch_sub(1, Relaxed);
+        }
+        taken
+    }
 }
 
 /// Opens TCP sockets on `port` of all `addresses`. An address that is marked as optional may be missing.
