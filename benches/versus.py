@@ -176,7 +176,8 @@ def measure_speed(programs, binary, options):
             flags = ("--upstream", f"redis://127.0.0.1:{upstream.port}")
             servers["near cache"] = stack.enter_context(Server(str(binary), options.server_cpu, *flags))
         for server in servers.values():
-            load(server, f"-t set -P 64 -d 64 -n {3 * KEYS}", options)
+            # Every key that will be asked for: a near cache would ask its upstream for one that nobody has, each time.
+            store_entries(server, KEYS, 64, ttl=False)
             load(server, f"-t get -P 64 -d 64 -n {3 * KEYS}", options)
         for _ in range(options.rounds):
             for case in CASES:
