@@ -206,7 +206,10 @@ impl Link {
         self.status.failures.add(1);
         let text = format!("{}: {trouble}", self.upstream.name());
         if self.status.set_down(text) {
-            tracing::warn!(upstream = self.upstream.name(), "can't be used: {trouble}");
+            tracing::warn!(
+                upstream = self.upstream.name(),
+                "upstream can't be used: {trouble}"
+            );
         }
     }
 
