@@ -63,8 +63,8 @@ impl Keyspace {
 /// One shard's part of all databases.
 struct Keyspaces {
     first: Keyspace,
-    /// Databases 1 and up, once one of them is used.
-    others: Option<Box<[Keyspace]>>,
+    /// Databases 1 and up, as far as one was used.
+    others: Vec<Keyspace>,
 }
 
 impl Keyspaces {
@@ -73,18 +73,18 @@ impl Keyspaces {
         if db == 0 {
             return Some(&self.first);
         }
-        self.others.as_ref().map(|others| &others[db - 1])
+        self.others.get(db - 1)
     }
 
     #[inline]
-    fn get_mut(&mut self, db: usize, databases: usize) -> &mut Keyspace {
+    fn get_mut(&mut self, db: usize) -> &mut Keyspace {
         if db == 0 {
             return &mut self.first;
         }
-        let others = self
-            .others
-            .get_or_insert_with(|| (1..databases).map(|_| Keyspace::default()).collect());
-        &mut others[db - 1]
+        if self.others.len() < db {
+            self.others.resize_with(db, Keyspace::default);
+        }
+        &mut self.others[db - 1]
     }
 }
 
@@ -107,7 +107,7 @@ impl Shard {
         Self {
             keyspaces: Keyspaces {
                 first: Keyspace::default(),
-                others: None,
+                others: Vec::new(),
             },
             settings,
             absent: None,
@@ -146,7 +146,7 @@ impl Shard {
 
     #[inline]
     pub(super) fn keyspace_mut(&mut self, db: usize) -> &mut Keyspace {
-        self.keyspaces.get_mut(db, self.settings.databases)
+        self.keyspaces.get_mut(db)
     }
 
     #[inline]
@@ -182,7 +182,7 @@ impl Shard {
     /// Adds an entry whose key is not there, with the rank that it has.
     pub(super) fn adopt(&mut self, db: usize, hash: KeyHash, mut entry: Entry, now_ms: u64) -> Position {
         entry.set_generation(self.settings.generation());
-        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
+        let keyspace = self.keyspaces.get_mut(db);
         let used_bytes = keyspace.used_bytes();
         if let Some(deadline_ms) = entry.view().deadline_ms() {
             entry.set_deadline_class(keyspace.counts(now_ms).add(deadline_ms));
@@ -196,7 +196,7 @@ impl Shard {
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, db: usize, position: Position) -> Entry {
-        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
+        let keyspace = self.keyspaces.get_mut(db);
         let used_bytes = keyspace.used_bytes();
         let entry = keyspace.table.remove(position, &self.settings.hasher);
         let view = entry.view();
@@ -236,7 +236,7 @@ impl Shard {
         now_ms: u64,
         change: impl FnOnce(&mut Entry) -> R,
     ) -> R {
-        let keyspace = self.keyspaces.get_mut(db, self.settings.databases);
+        let keyspace = self.keyspaces.get_mut(db);
         let before = keyspace.table.get(position);
         let (bytes_before, deadline_before) = (before.allocated_bytes(), before.deadline_ms());
         let class = before.deadline_class();
