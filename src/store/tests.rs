@@ -482,22 +482,21 @@ mod memory {
         assert_eq!(store.totals().0.evicted, 0);
     }
 
+    /// A sample of five or more entries of which a third are dead nearly always has a dead one. With few entries in a
+    /// shard samples are smaller, and this failed once in five runs.
     #[test]
     fn the_dead_go_first() {
+        let policy = by_name("allkeys-lru").unwrap();
         let store = store("allkeys-lru");
-        (0..2_000).for_each(|number| assert!(write(&store, number, 200, None, NOW_MS)));
-        (2_000..3_000).for_each(|number| assert!(write(&store, number, 200, Some(NOW_MS + 1), NOW_MS)));
-        store.configure(
-            store.totals().1 * 9 / 10,
-            by_name("allkeys-lru").unwrap(),
-            5,
-            TUNING,
-        );
+        store.configure(0, policy, 5, TUNING);
+        (0..20_000).for_each(|number| assert!(write(&store, number, 20, None, NOW_MS)));
+        (20_000..30_000).for_each(|number| assert!(write(&store, number, 20, Some(NOW_MS + 1), NOW_MS)));
+        store.configure(store.totals().1 * 9 / 10, policy, 5, TUNING);
         while store.is_over_budget() {
             store.make_room(store.hash(b""), NOW_MS + 2);
         }
         let totals = store.totals().0;
-        assert!(totals.expired > totals.evicted);
+        assert!(totals.expired > 2 * totals.evicted, "{totals:?}");
     }
 
     /// A number below `bound` that is the less likely the greater it is (Zipf's law, exponent about 1).
