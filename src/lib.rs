@@ -25,4 +25,5 @@ pub mod pause;
 pub mod services;
 pub mod session;
 pub mod stats;
+pub mod waiting;
 pub mod worker;

@@ -69,6 +69,16 @@ pub const RECLAIM_BYTES_MIN: usize = 64 * 1024;
 /// Entries that KEYS or SCAN look at before other connections of the worker get a turn: some 100 µs.
 pub const SCAN_ENTRIES_PER_PIECE: usize = 1024;
 
+/// Members that one command draws at random with repetition: a client may ask for 2⁶³ of them.
+pub const RANDOM_PICKS_MAX: usize = 1 << 24;
+
+/// Elements of a SORT, times the keys that it looks up for each, up to which all is done as one step: the shards of
+/// all those keys are locked for it.
+pub const SORT_LOOKUPS_MAX: usize = 1_000;
+
+/// Times that SORT begins anew because its elements were changed meanwhile; then it goes on with what it has.
+pub const SORT_ROUNDS_MAX: usize = 3;
+
 /// First words of error replies that statistics tell apart: forwarded errors may begin with anything.
 pub const ERROR_KINDS_MAX: usize = 128;
 
@@ -152,3 +162,10 @@ pub const FILL_ROUNDS_MAX: usize = 3;
 /// Connections to upstream of sessions that use commands which only upstream knows. Upstream takes 10,000 clients
 /// by default, and other Forebays may share it.
 pub const SESSION_LINKS_MAX: usize = 4096;
+
+/// Microseconds for which a thread waits for a shard's lock before its request gives way to others. Commands take a
+/// few microseconds as a rule, so whoever waits longer meets one that takes milliseconds or seconds.
+pub const LOCK_PATIENCE_US: u64 = 200;
+
+/// Microseconds until a request tries again to get a shard that another thread keeps for long.
+pub const BUSY_PAUSE_US: u64 = 500;

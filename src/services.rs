@@ -20,6 +20,7 @@ use crate::stats::upstream::UpstreamStats;
 use crate::stats::vitals::Vitals;
 use crate::store::Store;
 use crate::store::eviction::{Tuning, by_name};
+use crate::waiting::WaitingRequests;
 
 /// Writes INFO sections that belong to parts which commands do not know: lines `name:value` under `# Title`.
 pub type InfoSections = Box<dyn Fn(&mut Vec<(&'static str, String)>) + Send + Sync>;
@@ -52,6 +53,8 @@ pub struct Services {
     pub vitals: Vitals,
     /// CLIENT PAUSE.
     pub pause: Pause,
+    /// Requests that wait for keys.
+    pub waiting: WaitingRequests,
     /// Asks the server to shut down.
     pub shutdown: Notify,
     /// INFO sections of the tiers.
@@ -80,6 +83,7 @@ impl Services {
             monitors: Monitors::default(),
             vitals: Vitals::new(allocator::heap().allocated),
             pause: Pause::default(),
+            waiting: WaitingRequests::default(),
             shutdown: Notify::new(),
             tier_sections: OnceLock::new(),
             upstream_probe: OnceLock::new(),

@@ -1,12 +1,14 @@
 //! What the connections of one worker thread share.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::limits::{BUFFER_BYTES, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
 use crate::net::lookahead::Lookahead;
 use crate::services::Services;
 use crate::stats::counters::WorkerCounters;
+use crate::store::FullName;
 use crate::tiers::Tiers;
 
 /// One worker's view of the server. Stays on its thread.
@@ -21,6 +23,8 @@ pub struct Worker {
     pub buffers: BufferPool,
     /// Room for the decoded requests of a batch.
     pub lookaheads: LookaheadPool,
+    /// Keys that were changed while a command waited for them, by commands of this worker.
+    ready: RefCell<VecDeque<FullName>>,
 }
 
 impl Worker {
@@ -34,7 +38,27 @@ impl Worker {
             counters,
             buffers,
             lookaheads,
+            ready: RefCell::default(),
         }
+    }
+
+    /// Notes keys that were changed while a command waited for them.
+    #[inline]
+    pub fn note_ready(&self, names: Vec<FullName>) {
+        if !names.is_empty() {
+            self.ready.borrow_mut().extend(names);
+        }
+    }
+
+    /// Whether there is such a key.
+    #[inline]
+    pub fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty()
+    }
+
+    /// Takes the oldest of these keys.
+    pub fn take_ready(&self) -> Option<FullName> {
+        self.ready.borrow_mut().pop_front()
     }
 }
 

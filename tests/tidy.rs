@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("values", &[]),
     ("clock", &[]),
     ("limits", &[]),
-    ("config", &[]),
+    // Only the limits of representations, which settings are.
+    ("config", &["values"]),
     ("pause", &[]),
     ("resp", &["limits"]),
     ("store", &["values", "clock", "limits"]),
@@ -21,7 +22,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("health", &["config"]),
     ("clients", &["config", "limits", "resp"]),
     // A session may own a connection to upstream; it holds it for the tiers and does not look into it.
-    ("session", &["clients", "config", "resp", "tiers::SessionLink"]),
+    (
+        "session",
+        &[
+            "clients",
+            "commands::index",
+            "commands::spec",
+            "config",
+            "resp",
+            "store",
+            "tiers::SessionLink",
+        ],
+    ),
+    // A request that waits is run by its row.
+    ("waiting", &["commands::index", "commands::spec", "resp", "store"]),
     // Counters are kept per row of the command table, and INFO reports on everything that is shared.
     (
         "stats",
@@ -39,7 +53,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Every handler may use what is shared; the settings name an eviction policy of the store.
     (
         "services",
-        &["clients", "clock", "config", "limits", "pause", "stats", "store"],
+        &[
+            "clients", "clock", "config", "limits", "pause", "stats", "store", "waiting",
+        ],
     ),
     // Not the tiers, which wrap the commands; not sockets.
     (
@@ -67,12 +83,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // What the connections of a thread share: the buffers are those of `net`.
-    ("worker", &["limits", "net", "services", "stats", "tiers"]),
+    (
+        "worker",
+        &["limits", "net", "services", "stats", "store", "tiers"],
+    ),
     (
         "dispatch",
         &[
             "clients", "commands", "limits", "resp", "services", "session", "stats", "store", "tiers",
-            "worker",
+            "waiting", "worker",
         ],
     ),
     // A batch keeps what dispatch has begun to ask of upstream for its requests.
@@ -115,6 +134,11 @@ const UNSAFE: &[(&str, &str)] = &[
         "calls a control of the allocator that has no safe wrapper",
     ),
     ("src/store/entry.rs", "lays out one entry in one allocation"),
+    ("src/store/lock.rs", "lends a shard that a transaction holds"),
+    (
+        "src/store/object.rs",
+        "keeps an entry's structure behind a thin pointer",
+    ),
     (
         "src/store/table.rs",
         "lays out buckets by cache lines and prefetches them",

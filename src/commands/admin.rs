@@ -47,6 +47,9 @@ fn lolwut(call: &mut SessionCall<'_>) -> Result {
 }
 
 fn monitor(call: &mut SessionCall<'_>) -> Result {
+    if call.session.is_executing {
+        return Err(Error::MONITOR_IN_EXEC);
+    }
     call.services.monitors.add(&call.session.client);
     call.reply.ok();
     Ok(())

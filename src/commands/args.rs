@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::spec::Result;
 use crate::resp::decode::Request;
-use crate::resp::number::parse_i64;
+use crate::resp::number::{parse_f64, parse_i64};
 
 /// The arguments behind the command's name, read from front to back. Arity was checked before, so reading a
 /// mandatory argument fails only where options follow.
@@ -48,6 +48,21 @@ impl<'r> Args<'r> {
         parse_i64(self.bytes()?).ok_or(Error::NotAnInteger)
     }
 
+    /// The next argument as an integer that is not below `min`. Anything else fails with `refusal`.
+    pub fn at_least(&mut self, min: usize, refusal: Error) -> Result<usize> {
+        let number = parse_i64(self.bytes()?).and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| *number >= min).ok_or(refusal)
+    }
+
+    /// What stands behind the next `count` arguments.
+    #[must_use]
+    pub fn behind(self, count: usize) -> Self {
+        Self {
+            at: self.request.len().min(self.at + count),
+            ..self
+        }
+    }
+
     /// The next argument as the number of one of `databases` databases.
     pub fn database(&mut self, databases: usize) -> Result<usize> {
         let index = self.integer()?;
@@ -58,6 +73,19 @@ impl<'r> Args<'r> {
             .ok()
             .filter(|db| *db < databases)
             .ok_or(Error::NO_SUCH_DATABASE)
+    }
+
+    /// The next argument, a time in seconds, in milliseconds; 0 means for ever.
+    pub fn timeout(&mut self) -> Result<u64> {
+        let seconds = parse_f64(self.bytes()?).filter(|seconds| !seconds.is_nan());
+        let ms = (seconds.ok_or(Error::TIMEOUT_NOT_A_FLOAT)? * 1000.0).ceil();
+        if ms < 0.0 {
+            return Err(Error::TIMEOUT_NEGATIVE);
+        }
+        if ms >= i64::MAX as f64 {
+            return Err(Error::TIMEOUT_OUT_OF_RANGE);
+        }
+        Ok(ms as u64)
     }
 
     /// The next argument as text; bytes that are not UTF-8 are replaced.

@@ -28,7 +28,6 @@ fn bitfield(call: &mut KeyCall<'_>) -> Result {
         None => read_all(call, &steps),
         Some(len_needed) => run_all(call, &steps, len_needed),
     }
-    Ok(())
 }
 
 /// Reads unless an operation writes.
@@ -43,28 +42,33 @@ fn bitfield_ro(call: &mut KeyCall<'_>) -> Result {
     if steps.iter().any(|step| step.write_end_bytes().is_some()) {
         return Err(Error::BITFIELD_READ_ONLY);
     }
-    read_all(call, &steps);
-    Ok(())
+    read_all(call, &steps)
 }
 
-fn read_all(call: &mut KeyCall<'_>, steps: &[Step]) {
+fn read_all(call: &mut KeyCall<'_>, steps: &[Step]) -> Result {
     let mut scratch = [0; INTEGER_BYTES_MAX];
-    let bytes = call.key.read().unwrap_or(Text::Bytes(b"")).as_bytes(&mut scratch);
+    let bytes = call
+        .key
+        .read()?
+        .unwrap_or(Text::Bytes(b""))
+        .as_bytes(&mut scratch);
     call.reply.array(steps.len());
     for step in steps {
         call.reply.integer(step.field.get(bytes, step.offset));
     }
+    Ok(())
 }
 
 /// Runs steps some of which write, after the string has grown to the `len_needed` for all of them.
-fn run_all(call: &mut KeyCall<'_>, steps: &[Step], len_needed: usize) {
+fn run_all(call: &mut KeyCall<'_>, steps: &[Step], len_needed: usize) -> Result {
     let KeyCall { key, reply, .. } = call;
-    let grows = key.peek().is_none_or(|text| text.len() < len_needed);
+    let grows = key.peek()?.is_none_or(|text| text.len() < len_needed);
     reply.array(steps.len());
     key.edit_counted(len_needed, |bytes| {
         let changes = steps.iter().filter(|step| step.run(bytes, reply, grows)).count();
         ((), changes as u64)
     });
+    Ok(())
 }
 
 /// One operation on one field.

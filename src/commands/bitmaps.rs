@@ -31,7 +31,11 @@ pub const COMMANDS: &[Command] = &[
 fn getbit(call: &mut KeyCall<'_>) -> Result {
     let offset = bit_offset(call.args.bytes()?, 1, call.services)?;
     let mut scratch = [0; INTEGER_BYTES_MAX];
-    let bytes = call.key.read().unwrap_or(Text::Bytes(b"")).as_bytes(&mut scratch);
+    let bytes = call
+        .key
+        .read()?
+        .unwrap_or(Text::Bytes(b""))
+        .as_bytes(&mut scratch);
     call.reply.integer(i64::from(bits::get(bytes, offset)));
     Ok(())
 }
@@ -44,7 +48,7 @@ fn setbit(call: &mut KeyCall<'_>) -> Result {
         _ => return Err(Error::BIT_VALUE),
     };
     let len_needed = offset / 8 + 1;
-    let grows = call.key.peek().is_none_or(|text| text.len() < len_needed);
+    let grows = call.key.peek()?.is_none_or(|text| text.len() < len_needed);
     let former = call.key.edit_counted(len_needed, |bytes| {
         let former = bits::set(bytes, offset, bit);
         (former, u64::from(grows || former != bit))
@@ -69,7 +73,11 @@ fn bitcount(call: &mut KeyCall<'_>) -> Result {
         _ => return Err(Error::Syntax),
     };
     let mut scratch = [0; INTEGER_BYTES_MAX];
-    let bytes = call.key.read().unwrap_or(Text::Bytes(b"")).as_bytes(&mut scratch);
+    let bytes = call
+        .key
+        .read()?
+        .unwrap_or(Text::Bytes(b""))
+        .as_bytes(&mut scratch);
     let count = bits::count_range(bytes, span.bits(bytes.len()));
     call.reply.integer(count as i64);
     Ok(())
@@ -84,7 +92,7 @@ fn bitpos(call: &mut KeyCall<'_>) -> Result {
     let is_open = call.args.len() < 2;
     let span = Span::parse_optional_ends(&mut call.args)?;
     let mut scratch = [0; INTEGER_BYTES_MAX];
-    let found = match call.key.read() {
+    let found = match call.key.read()? {
         // A key that is missing has zeros from its start on; an empty string has no bits.
         None => (!bit).then_some(0),
         Some(text) => {
@@ -186,7 +194,7 @@ fn bitop(call: &mut KeysCall<'_>) -> Result {
     if operation == Operation::Not && call.keys.len() != 2 {
         return Err(Error::BITOP_NOT_SOURCES);
     }
-    let outcome = combine_sources(call, operation);
+    let outcome = combine_sources(call, operation)?;
     call.reply.integer(outcome.len() as i64);
     let mut destination = call.keys.get(0);
     if outcome.is_empty() {
@@ -211,17 +219,19 @@ fn parse_operation(word: &[u8]) -> Result<Operation> {
 }
 
 /// Combines the keys behind the first.
-fn combine_sources(call: &mut KeysCall<'_>, operation: Operation) -> Vec<u8> {
+fn combine_sources(call: &mut KeysCall<'_>, operation: Operation) -> Result<Vec<u8>> {
     for index in 1..call.keys.len() {
         call.keys.get(index).probe();
     }
     let mut scratches: SmallVec<[_; 4]> = (1..call.keys.len()).map(|_| [0; INTEGER_BYTES_MAX]).collect();
-    let texts = (1..call.keys.len()).map(|index| call.keys.peek(index).unwrap_or(Text::Bytes(b"")));
+    let texts = (1..call.keys.len()).map(|index| call.keys.peek(index));
+    let texts: SmallVec<[_; 8]> = texts.collect::<Result<_>>()?;
     let sources: SmallVec<[&[u8]; 8]> = texts
+        .iter()
         .zip(&mut scratches)
-        .map(|(text, scratch)| text.as_bytes(scratch))
+        .map(|(text, scratch)| text.unwrap_or(Text::Bytes(b"")).as_bytes(scratch))
         .collect();
     let mut outcome = Vec::new();
     bits::combine(operation, &sources, &mut outcome);
-    outcome
+    Ok(outcome)
 }

@@ -1,12 +1,13 @@
 //! One run of a command: what its handler is given, by what it may touch.
 
 use super::args::Args;
+use super::error::Error;
 use super::index::Entry as CommandEntry;
 use super::spec::Result;
 use crate::resp::reply::Reply;
 use crate::services::Services;
 use crate::session::Session;
-use crate::store::{Key, KeyHash, LockedShards, Visit};
+use crate::store::{EntryRef, FullName, Key, KeyHash, LockedShards, Stored, Ticket, Visit};
 use crate::values::text::Text;
 
 /// A run on one key. `args` stand behind the key where the key is the first argument.
@@ -29,6 +30,8 @@ pub struct KeysCall<'a> {
     pub args: Args<'a>,
     /// The keys.
     pub keys: HeldKeys<'a>,
+    /// Whether it has waited, and runs again because one of its keys has changed.
+    pub woken: bool,
     /// Where the reply goes.
     pub reply: Reply<'a>,
     /// Time and database.
@@ -50,6 +53,21 @@ impl<'a> HeldKeys<'a> {
         Self { shards, names, visit }
     }
 
+    /// Queues a command that waits for these keys.
+    pub fn wait(&mut self, ticket: Ticket) {
+        for (name, hash) in self.names {
+            self.shards
+                .of(*hash)
+                .attention()
+                .wait(self.visit.db, name, ticket);
+        }
+    }
+
+    /// Takes those of the keys that were changed while a command waited for them.
+    pub fn take_ready(&mut self) -> Vec<FullName> {
+        self.shards.take_ready()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -65,8 +83,24 @@ impl<'a> HeldKeys<'a> {
         self.get_in(index, self.visit.db)
     }
 
-    /// The `index`th key's value, to be held beside those of others: nothing is counted.
-    pub fn peek(&self, index: usize) -> Option<Text<'_>> {
+    /// The `index`th key's text, to be held beside those of others: nothing is counted.
+    pub fn peek(&self, index: usize) -> Result<Option<Text<'_>>> {
+        match self.entry(index) {
+            Some(entry) => entry.text().ok_or(Error::WrongType).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The `index`th key's structure, to be held beside those of others: nothing is counted.
+    pub fn peek_as<T: Stored>(&self, index: usize) -> Result<Option<&T>> {
+        match self.entry(index) {
+            Some(entry) => entry.get().ok_or(Error::WrongType).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The `index`th key's entry, to look at beside others: nothing is counted.
+    pub fn entry(&self, index: usize) -> Option<EntryRef<'_>> {
         let (name, hash) = self.names[index];
         Key::peek_in(self.shards.view(hash), name, hash, self.visit)
     }

@@ -72,8 +72,10 @@ fn quit(call: &mut SessionCall<'_>) -> Result {
 
 fn reset(call: &mut SessionCall<'_>) -> Result {
     call.services.monitors.remove(call.session.client.id);
-    call.session
-        .reset(call.services.config.load().network.requirepass.is_none());
+    call.session.reset(
+        call.services.config.load().network.requirepass.is_none(),
+        &call.services.store,
+    );
     call.reply.simple("RESET");
     Ok(())
 }

@@ -41,7 +41,7 @@ fn decrby(call: &mut KeyCall<'_>) -> Result {
 fn add(call: &mut KeyCall<'_>, increment: i64) -> Result {
     let current = call
         .key
-        .peek()
+        .peek()?
         .map_or(Some(0), |text| text.integer())
         .ok_or(Error::NotAnInteger)?;
     let sum = current.checked_add(increment).ok_or(Error::SUM_OVERFLOW)?;
@@ -54,7 +54,7 @@ fn add(call: &mut KeyCall<'_>, increment: i64) -> Result {
 fn incrbyfloat(call: &mut KeyCall<'_>) -> Result {
     let increment = call.args.bytes()?;
     let mut scratch = [0; INTEGER_BYTES_MAX];
-    let current = call.key.peek().unwrap_or(Text::Int(0)).as_bytes(&mut scratch);
+    let current = call.key.peek()?.unwrap_or(Text::Int(0)).as_bytes(&mut scratch);
     let sum = add_decimal(current, increment).map_err(|error| match error {
         NumberError::NotAFloat => Error::NotAFloat,
         NumberError::NanOrInfinity => Error::SUM_NOT_FINITE,

@@ -141,7 +141,13 @@ fn set_active_expire(call: &mut SessionCall<'_>) -> Result {
 fn sleep(mut call: SessionCall<'_>) -> Waiting<'_> {
     Box::pin(async move {
         let seconds: f64 = call.args.text()?.parse().unwrap_or(0.0);
-        tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        if call.session.is_executing {
+            // Nothing is to happen between the commands of a transaction.
+            std::thread::sleep(time);
+        } else {
+            tokio::time::sleep(time).await;
+        }
         call.reply.ok();
         Ok(())
     })
@@ -171,15 +177,18 @@ fn object(call: &mut SessionCall<'_>) -> Result {
     Ok(())
 }
 
-/// Bytes of the value in an RDB file, uncompressed: an integer of up to 32 bits behind one byte, everything else as
-/// text behind its length.
+/// Bytes of the value in an RDB file, uncompressed: an integer of up to 32 bits behind one byte, another text behind
+/// its length. Of a structure, the memory that it takes.
 fn serialized_len(entry: EntryRef<'_>) -> usize {
     let text_len = |len: usize| match len {
         0..64 => 1 + len,
         64..16_384 => 2 + len,
         _ => 5 + len,
     };
-    match entry.value() {
+    let Some(text) = entry.text() else {
+        return entry.allocated_bytes();
+    };
+    match text {
         Text::Int(value) if i8::try_from(value).is_ok() => 2,
         Text::Int(value) if i16::try_from(value).is_ok() => 3,
         Text::Int(value) if i32::try_from(value).is_ok() => 5,

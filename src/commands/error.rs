@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::store::WrongType;
+
 /// Why a request failed. Its `Display` is the error reply without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -118,12 +120,87 @@ impl Error {
     /// `BITFIELD_RO` was asked to write.
     pub const BITFIELD_READ_ONLY: Self = Self::Fixed("BITFIELD_RO only supports the GET subcommand");
 
+    /// A position in a list that has no element.
+    pub const INDEX_OUT_OF_RANGE: Self = Self::Fixed("index out of range");
+    /// LPOS of the 0th element.
+    pub const RANK_ZERO: Self = Self::Fixed(
+        "RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start \
+         from the end of the list",
+    );
+    /// LPOS with another COUNT than a natural number.
+    pub const COUNT_NEGATIVE: Self = Self::Fixed("COUNT can't be negative");
+    /// LPOS with another MAXLEN than a natural number.
+    pub const MAXLEN_NEGATIVE: Self = Self::Fixed("MAXLEN can't be negative");
+    /// A number of keys that is not above 0.
+    pub const NUMKEYS_NOT_POSITIVE: Self = Self::Fixed("numkeys should be greater than 0");
+    /// A number of elements that is not above 0.
+    pub const COUNT_NOT_POSITIVE: Self = Self::Fixed("count should be greater than 0");
+
+    /// More keys than there are arguments.
+    pub const NUMKEYS_TOO_LARGE: Self = Self::Fixed("Number of keys can't be greater than number of args");
+    /// SINTERCARD up to something that is no natural number.
+    pub const LIMIT_NEGATIVE: Self = Self::Fixed("LIMIT can't be negative");
+    /// SORT by something that is no number.
+    pub const SORT_WEIGHT: Self = Self::Fixed("One or more scores can't be converted into double");
+
     /// COMMAND GETKEYS of no command.
     pub const NOT_A_COMMAND: Self = Self::Fixed("Invalid command specified");
     /// COMMAND GETKEYS of a command that has no keys.
     pub const NO_KEY_ARGUMENTS: Self = Self::Fixed("The command has no key arguments");
     /// COMMAND GETKEYS of a request that the command would refuse for its length.
     pub const COMMAND_ARITY: Self = Self::Fixed("Invalid number of arguments specified for command");
+
+    /// COMMAND GETKEYS of a request whose arguments make no sense.
+    pub const COMMAND_ARGUMENTS: Self = Self::Fixed("Invalid arguments specified for command");
+
+    /// MULTI inside MULTI.
+    pub const NESTED_MULTI: Self = Self::Fixed("MULTI calls can not be nested");
+    /// EXEC without MULTI.
+    pub const EXEC_WITHOUT_MULTI: Self = Self::Fixed("EXEC without MULTI");
+    /// DISCARD without MULTI.
+    pub const DISCARD_WITHOUT_MULTI: Self = Self::Fixed("DISCARD without MULTI");
+    /// WATCH inside MULTI.
+    pub const WATCH_IN_MULTI: Self = Self::Fixed("WATCH inside MULTI is not allowed");
+    /// MONITOR inside EXEC.
+    pub const MONITOR_IN_EXEC: Self = Self::Fixed("MONITOR isn't allowed for DENY BLOCKING client");
+    /// A command that may not be queued.
+    pub const NOT_IN_MULTI: Self = Self::Fixed("Command not allowed inside a transaction");
+    /// A transaction has more bytes than the query buffer of a client may have.
+    pub const TRANSACTION_TOO_LARGE: Self =
+        Self::Fixed("transaction is larger than client-query-buffer-limit");
+    /// The time to wait is no number.
+    pub const TIMEOUT_NOT_A_FLOAT: Self = Self::Fixed("timeout is not a float or out of range");
+    /// The time to wait is too long.
+    pub const TIMEOUT_OUT_OF_RANGE: Self = Self::Fixed("timeout is out of range");
+
+    /// HINCRBY of a value that is no 64-bit integer.
+    pub const HASH_VALUE_NOT_AN_INTEGER: Self = Self::Fixed("hash value is not an integer");
+    /// HINCRBYFLOAT of a value that is no decimal number.
+    pub const HASH_VALUE_NOT_A_FLOAT: Self = Self::Fixed("hash value is not a float");
+    /// HINCRBYFLOAT by something that is not finite.
+    pub const NOT_FINITE: Self = Self::Fixed("value is NaN or Infinity");
+    /// A command on fields without the word before their number.
+    pub const FIELDS_MISSING: Self =
+        Self::Fixed("Mandatory argument FIELDS is missing or not at the right position");
+    /// HEXPIRE of no fields.
+    pub const FIELD_COUNT_TOO_SMALL: Self = Self::Fixed("Parameter `numFields` should be greater than 0");
+    /// HTTL and its kin of no fields.
+    pub const FIELD_COUNT: Self = Self::Fixed("Number of fields must be a positive integer");
+    /// Another number of fields than was announced.
+    pub const FIELD_COUNT_MISMATCH: Self =
+        Self::Fixed("The `numfields` parameter must match the number of arguments");
+    /// HSETEX of no fields.
+    pub const FIELD_PAIR_COUNT: Self = Self::Fixed("invalid number of fields");
+    /// A deadline of fields before 1970.
+    pub const FIELD_DEADLINE_NEGATIVE: Self = Self::Fixed("invalid expire time, must be >= 0");
+    /// HSETEX with EX and its kin, but without a time.
+    pub const FIELD_DEADLINE_MISSING: Self = Self::Fixed("missing expire time");
+    /// HSETEX with several deadlines.
+    pub const FIELD_DEADLINES: Self =
+        Self::Fixed("Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
+    /// HSETEX of fields that must be there and must not.
+    pub const FIELDS_THERE_AND_NOT: Self =
+        Self::Fixed("Only one of FXX or FNX arguments can be specified");
 
     /// CONFIG SET with bytes that are no text.
     pub const SETTING_NOT_TEXT: Self = Self::Fixed("CONFIG SET failed - settings are UTF-8 text");
@@ -159,9 +236,47 @@ impl Error {
     /// DEBUG PROTOCOL push in RESP2.
     pub const RESP3_ONLY: Self = Self::Fixed("RESP2 is not supported by this command");
 
+    /// EXEC runs nothing, since a request could not be queued.
+    pub fn exec_abort() -> Self {
+        Self::Verbatim("EXECABORT Transaction discarded because of previous errors.".into())
+    }
+
+    /// EXEC runs nothing, since it was refused itself.
+    pub fn exec_abort_because(error: &Self) -> Self {
+        let error = error.to_string();
+        let because = error.strip_prefix("ERR ").unwrap_or(&error);
+        Self::Verbatim(format!("EXECABORT Transaction discarded because of: {because}").into())
+    }
+
+    /// A score would become NaN: opposite infinities were added.
+    pub const SCORE_NAN: Self = Self::Fixed("resulting score is not a number (NaN)");
+    /// ZADD with NX and XX.
+    pub const XX_WITH_NX: Self = Self::Fixed("XX and NX options at the same time are not compatible");
+    /// ZADD with two of GT, LT and NX.
+    pub const GT_LT_NX: Self = Self::Fixed("GT, LT, and/or NX options at the same time are not compatible");
+    /// ZADD with INCR of several members.
+    pub const INCR_OF_SEVERAL: Self = Self::Fixed("INCR option supports a single increment-element pair");
+    /// Not an end of a range of scores.
+    pub const SCORE_BOUND: Self = Self::Fixed("min or max is not a float");
+    /// Not an end of a range of members.
+    pub const LEX_BOUND: Self = Self::Fixed("min or max not valid string range item");
+    /// ZRANGE with LIMIT, but by rank.
+    pub const LIMIT_OF_RANKS: Self =
+        Self::Fixed("syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX");
+    /// ZRANGE with WITHSCORES and BYLEX.
+    pub const WITHSCORES_OF_MEMBERS: Self =
+        Self::Fixed("syntax error, WITHSCORES not supported in combination with BYLEX");
+    /// A weight is no number.
+    pub const WEIGHT_NOT_A_FLOAT: Self = Self::Fixed("weight value is not a float");
+
     /// A command that waited was released by CLIENT UNBLOCK ERROR.
     pub fn unblocked() -> Self {
         Self::Verbatim("UNBLOCKED client unblocked via CLIENT UNBLOCK".into())
+    }
+
+    /// A union of no keys, or its like (name of the command in lower case).
+    pub fn no_input_keys(command: &str) -> Self {
+        Self::plain(format!("at least 1 input key is needed for '{command}' command"))
     }
 
     /// LATENCY GRAPH of an event without spikes.
@@ -208,6 +323,12 @@ impl Error {
     pub fn prefix(&self) -> String {
         let text = self.to_string();
         text.split(' ').next().unwrap_or_default().to_owned()
+    }
+}
+
+impl From<WrongType> for Error {
+    fn from(WrongType: WrongType) -> Self {
+        Self::WrongType
     }
 }
 

@@ -34,16 +34,36 @@ pub const COMMANDS: &[Command] = &[
 
 /// How a command counts time.
 #[derive(Clone, Copy)]
-enum Unit {
+pub enum Unit {
     Seconds,
     Milliseconds,
 }
 
+impl Unit {
+    /// Milliseconds in one.
+    pub fn ms(self) -> u64 {
+        match self {
+            Self::Seconds => 1000,
+            Self::Milliseconds => 1,
+        }
+    }
+}
+
 /// What a command counts time from.
 #[derive(Clone, Copy)]
-enum Origin {
+pub enum Origin {
     Now,
     Epoch,
+}
+
+impl Origin {
+    /// This point in Unix milliseconds.
+    pub fn ms(self, now_ms: u64) -> u64 {
+        match self {
+            Self::Now => now_ms,
+            Self::Epoch => 0,
+        }
+    }
 }
 
 fn expire(call: &mut KeyCall<'_>) -> Result {
@@ -96,7 +116,7 @@ fn deadline_ms(time: &[u8], unit: Unit, origin: Origin, now_ms: u64) -> Result<O
 /// The options NX, XX, GT and LT. A key without a deadline counts as one that dies at the end of time.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "options that a client may combine")]
-struct Condition {
+pub struct Condition {
     /// Only a key that has none.
     nx: bool,
     /// Only a key that has one.
@@ -111,17 +131,10 @@ impl Condition {
     fn parse(options: &mut Args<'_>) -> Result<Self> {
         let mut condition = Self::default();
         while let Some(option) = options.peek() {
-            let flags = [
-                ("NX", &mut condition.nx),
-                ("XX", &mut condition.xx),
-                ("GT", &mut condition.gt),
-                ("LT", &mut condition.lt),
-            ];
-            let flag = flags
-                .into_iter()
-                .find_map(|(word, flag)| options.take_word(word).then_some(flag));
-            let unknown = || Error::plain(format!("Unsupported option {}", String::from_utf8_lossy(option)));
-            *flag.ok_or_else(unknown)? = true;
+            if !condition.take(options) {
+                let option = String::from_utf8_lossy(option);
+                return Err(Error::plain(format!("Unsupported option {option}")));
+            }
         }
         if condition.nx && (condition.xx || condition.gt || condition.lt) {
             return Err(Error::EXPIRE_NX_WITH_OTHERS);
@@ -132,7 +145,20 @@ impl Condition {
         Ok(condition)
     }
 
-    fn allows(&self, at_ms: i64, current_ms: Option<u64>) -> bool {
+    /// Takes one of the options, if one comes next; tells whether it did.
+    pub fn take(&mut self, options: &mut Args<'_>) -> bool {
+        let flags = [
+            ("NX", &mut self.nx),
+            ("XX", &mut self.xx),
+            ("GT", &mut self.gt),
+            ("LT", &mut self.lt),
+        ];
+        let taken = flags.into_iter().find(|(word, _)| options.take_word(word));
+        taken.map(|(_, flag)| *flag = true).is_some()
+    }
+
+    /// Whether a deadline `at_ms` may take the place of the one that there is.
+    pub fn allows(&self, at_ms: i64, current_ms: Option<u64>) -> bool {
         let later = current_ms.is_some_and(|current| i128::from(at_ms) > i128::from(current));
         let earlier = current_ms.is_none_or(|current| i128::from(at_ms) < i128::from(current));
         !(self.nx && current_ms.is_some()

@@ -4,7 +4,7 @@ use super::args::Args;
 use super::call::{KeyCall, KeysCall, SessionCall};
 use super::error::Error;
 use super::spec::*;
-use crate::store::{EntryRef, Key};
+use crate::store::{EntryRef, Key, Value};
 use crate::values::text::Text;
 
 /// A key that only its presence is told of.
@@ -57,8 +57,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// DEL and UNLINK: what is large is freed aside in either case.
 fn del(call: &mut KeysCall<'_>) -> Result {
-    let store = &call.services.store;
-    count(call, |key| key.take().map(|entry| store.free(entry)).is_some())
+    count(call, |key| key.remove())
 }
 
 #[expect(
@@ -116,7 +115,7 @@ fn move_value(call: &mut KeysCall<'_>, replace: bool) -> Result<bool> {
     }
     if name != destination {
         let source = call.keys.get(0).take().expect("the key exists");
-        call.keys.get(1).adopt(source.view().copied_for(destination));
+        call.keys.get(1).adopt(source.renamed(destination));
     }
     Ok(true)
 }
@@ -191,8 +190,10 @@ fn object_refcount(call: &mut KeyCall<'_>) -> Result {
     /// Redis shares the objects of small integers among all keys, and shows the largest count for them.
     const SHARED: std::ops::Range<i64> = 0..10_000;
     call.key.look();
-    match call.key.peek() {
-        Some(Text::Int(number)) if SHARED.contains(&number) => call.reply.integer(i32::MAX.into()),
+    match call.key.entry().map(EntryRef::value) {
+        Some(Value::Text(Text::Int(number))) if SHARED.contains(&number) => {
+            call.reply.integer(i32::MAX.into())
+        }
         Some(_) => call.reply.integer(1),
         None => call.reply.null(),
     }

@@ -12,7 +12,7 @@ use crate::values::text::{INTEGER_BYTES_MAX, Text};
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
     Command::new("LCS", -3, "key1 key2@0 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
-                 &[Keys { first: 1, last: 2, step: 1, access: READ }], READONLY, "7.0.0", "O(N*M) in the lengths of both strings", Handler::Keys(run),
+                 &[keys_until(1, 2, READ)], READONLY, "7.0.0", "O(N*M) in the lengths of both strings", Handler::Keys(run),
                  "Finds the longest common subsequence of two strings."),
 ];
 
@@ -24,12 +24,12 @@ fn run(call: &mut KeysCall<'_>) -> Result {
     let (mut scratch_a, mut scratch_b) = ([0; INTEGER_BYTES_MAX], [0; INTEGER_BYTES_MAX]);
     let a = call
         .keys
-        .peek(0)
+        .peek(0)?
         .unwrap_or(Text::Bytes(b""))
         .as_bytes(&mut scratch_a);
     let b = call
         .keys
-        .peek(1)
+        .peek(1)?
         .unwrap_or(Text::Bytes(b""))
         .as_bytes(&mut scratch_b);
     check_size(a, b, string_bytes_max(call.services))?;

@@ -22,16 +22,26 @@ mod databases;
 mod debug;
 mod expiration;
 mod functions;
+mod hash_expiry;
+mod hashes;
 mod info;
 mod key_expiry;
 mod keys;
 mod latency;
 mod lcs;
+mod list_blocking;
+mod list_moves;
+mod lists;
 mod memory;
 mod scan;
+mod scan_options;
+mod set_algebra;
+mod sets;
 mod slowlog;
+mod sorted_sets;
 mod strings;
 mod substrings;
+mod transactions;
 mod wait;
 
 pub use args::Args;
@@ -53,10 +63,23 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("string", 1 << 7), lcs::COMMANDS),
     (group("bitmap", 1 << 8), bitmaps::COMMANDS),
     (group("bitmap", 1 << 8), bitfields::COMMANDS),
+    (group("set", 1 << 3), sets::COMMANDS),
+    (group("set", 1 << 3), set_algebra::COMMANDS),
+    (group("list", 1 << 5), lists::COMMANDS),
+    (group("list", 1 << 5), list_moves::COMMANDS),
+    (group("list", 1 << 5), list_blocking::COMMANDS),
+    (group("sorted-set", 1 << 4), sorted_sets::members::COMMANDS),
+    (group("sorted-set", 1 << 4), sorted_sets::ranges::COMMANDS),
+    (group("sorted-set", 1 << 4), sorted_sets::algebra::COMMANDS),
+    (group("sorted-set", 1 << 4), sorted_sets::pops::COMMANDS),
+    (group("sorted-set", 1 << 4), sorted_sets::random::COMMANDS),
+    (group("hash", 1 << 6), hashes::COMMANDS),
+    (group("hash", 1 << 6), hash_expiry::COMMANDS),
     (group("generic", 1), keys::COMMANDS),
     (group("generic", 1), key_expiry::COMMANDS),
     (group("generic", 1), scan::COMMANDS),
     (group("generic", 1 << 18), wait::COMMANDS),
+    (group("transactions", 1 << 19), transactions::COMMANDS),
     (group("connection", 1 << 18), connection::COMMANDS),
     (group("connection", 1 << 18), clients::COMMANDS),
     (group("server", 1), databases::COMMANDS),

@@ -3,12 +3,10 @@
 
 use tokio::task::yield_now;
 
-use super::args::Args;
 use super::call::SessionCall;
-use super::error::Error;
+use super::scan_options::{Page, ScanOptions, parse_cursor};
 use super::spec::*;
 use crate::limits::SCAN_ENTRIES_PER_PIECE;
-use crate::resp::Reply;
 use crate::store::{Cursor, EntryRef};
 use crate::values::glob::{Case, Glob};
 
@@ -27,10 +25,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 async fn keys(mut call: SessionCall<'_>) -> Result {
-    let filter = Filter {
-        pattern: Some(glob(call.args.bytes()?)),
-        type_name: None,
-    };
+    let pattern = Glob::new(call.args.bytes()?, Case::Sensitive);
     let array = call.reply.open_array();
     let mut len = 0;
     let mut cursor = Cursor::START;
@@ -39,7 +34,7 @@ async fn keys(mut call: SessionCall<'_>) -> Result {
             .services
             .store
             .scan(cursor, SCAN_ENTRIES_PER_PIECE, call.visit, |entry| {
-                if filter.passes(entry) {
+                if pattern.is_star() || pattern.matches(entry.key()) {
                     call.reply.bulk(entry.key());
                     len += 1;
                 }
@@ -62,19 +57,26 @@ fn randomkey(call: &mut SessionCall<'_>) -> Result {
 }
 
 async fn scan(mut call: SessionCall<'_>) -> Result {
-    let mut cursor = parse_cursor(call.args.bytes()?).ok_or(Error::INVALID_CURSOR)?;
-    let (filter, count) = Filter::parse(&mut call.args)?;
-    // The cursor stands before the keys, and is known after them.
-    let mut bytes = Vec::new();
-    let mut found = Reply::new(&mut bytes, call.reply.protocol());
-    let mut len = 0;
-    let mut left = count;
+    let mut cursor = Cursor(parse_cursor(&mut call.args)?);
+    let mut type_name = None;
+    let options = ScanOptions::parse(&mut call.args, |args| {
+        let is_type = args.take_word("TYPE");
+        if is_type {
+            type_name = Some(args.bytes()?);
+        }
+        Ok(is_type)
+    })?;
+    let is_wanted = |entry: EntryRef<'_>| {
+        let is_of_type = |name: &[u8]| name.eq_ignore_ascii_case(entry.type_name().as_bytes());
+        type_name.is_none_or(is_of_type) && options.admits(entry.key())
+    };
+    let mut page = Page::default();
+    let mut left = options.count;
     loop {
         let piece = left.min(SCAN_ENTRIES_PER_PIECE);
         cursor = call.services.store.scan(cursor, piece, call.visit, |entry| {
-            if filter.passes(entry) {
-                found.bulk(entry.key());
-                len += 1;
+            if is_wanted(entry) {
+                page.push(entry.key());
             }
         });
         left -= piece;
@@ -83,73 +85,6 @@ async fn scan(mut call: SessionCall<'_>) -> Result {
         }
         yield_now().await;
     }
-    call.reply.array(2);
-    call.reply.bulk_integer(cursor.0 as i64);
-    call.reply.array(len);
-    call.reply.encoded(&bytes);
+    page.send(cursor.0, &mut call.reply);
     Ok(())
-}
-
-/// Which of the keys that are met are returned.
-struct Filter<'a> {
-    pattern: Option<Glob<'a>>,
-    type_name: Option<&'a [u8]>,
-}
-
-impl<'a> Filter<'a> {
-    /// The options of SCAN: filter and count.
-    fn parse(args: &mut Args<'a>) -> Result<(Self, usize)> {
-        let mut filter = Self {
-            pattern: None,
-            type_name: None,
-        };
-        let mut count = 10;
-        while !args.is_empty() {
-            if args.take_word("MATCH") {
-                filter.pattern = Some(glob(args.bytes()?));
-            } else if args.take_word("TYPE") {
-                filter.type_name = Some(args.bytes()?);
-            } else if args.take_word("COUNT") {
-                count = args.integer()?;
-                if count < 1 {
-                    return Err(Error::Syntax);
-                }
-            } else {
-                return Err(Error::Syntax);
-            }
-        }
-        Ok((filter, usize::try_from(count).unwrap_or(usize::MAX)))
-    }
-
-    fn passes(&self, entry: EntryRef<'_>) -> bool {
-        self.pattern
-            .is_none_or(|pattern| pattern.is_star() || pattern.matches(entry.key()))
-            && self
-                .type_name
-                .is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
-    }
-}
-
-fn glob(pattern: &[u8]) -> Glob<'_> {
-    Glob::new(pattern, Case::Sensitive)
-}
-
-/// Reads a cursor as C's `strtoul` does, which Redis asks: a sign is accepted, and so is no digit at all.
-fn parse_cursor(text: &[u8]) -> Option<Cursor> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
-    };
-    if digits.is_empty() && !text.is_empty() {
-        return None;
-    }
-    let magnitude = digits.iter().try_fold(0u64, |number, digit| {
-        let digit = char::from(*digit).to_digit(10)?;
-        number.checked_mul(10)?.checked_add(digit.into())
-    })?;
-    Some(Cursor(if negative {
-        magnitude.wrapping_neg()
-    } else {
-        magnitude
-    }))
 }

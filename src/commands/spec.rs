@@ -3,16 +3,38 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use smallvec::SmallVec;
+
 use super::args::Args;
 use super::call::{KeyCall, KeysCall, SessionCall};
 use super::error::Error;
+use crate::resp::Reply;
 use crate::resp::decode::Request;
+use crate::resp::number::parse_i64;
 
 /// What a handler returns: the reply was written, or the error is the reply.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
 /// A handler that waits for something.
 pub type Waiting<'a> = Pin<Box<dyn Future<Output = Result> + 'a>>;
+
+/// How a run of a command that may have to wait ended.
+pub enum Attempt {
+    /// The reply is written.
+    Done,
+    /// There is nothing yet to reply with; nothing was changed or written.
+    Block(Wait),
+}
+
+/// For how long, and for what, a command waits.
+pub struct Wait {
+    /// 0: for ever.
+    pub timeout_ms: u64,
+    /// Writes the reply when the time is over.
+    pub on_timeout: fn(&mut Reply<'_>),
+    /// The words of the request that is run when a key has changed, where they are not those that the client sent.
+    pub request: Option<Vec<Box<[u8]>>>,
+}
 
 /// One row of the command table.
 #[derive(Debug)]
@@ -56,10 +78,14 @@ pub enum Handler {
     Key(fn(&mut KeyCall<'_>) -> Result),
     /// Several keys, held together.
     Keys(fn(&mut KeysCall<'_>) -> Result),
+    /// Several keys, held together. It runs again when one of them has changed, as long as it has nothing to reply.
+    Blocking(fn(&mut KeysCall<'_>) -> Result<Attempt>),
     /// The session and the server's services; no entries.
     Session(fn(&mut SessionCall<'_>) -> Result),
     /// The same, and it may wait.
     Waiting(for<'a> fn(SessionCall<'a>) -> Waiting<'a>),
+    /// What the session has queued.
+    Exec,
     /// Only subcommands.
     Container,
 }
@@ -69,25 +95,55 @@ impl std::fmt::Debug for Handler {
         f.write_str(match self {
             Self::Key(_) => "Key",
             Self::Keys(_) => "Keys",
+            Self::Blocking(_) => "Blocking",
             Self::Session(_) => "Session",
             Self::Waiting(_) => "Waiting",
+            Self::Exec => "Exec",
             Self::Container => "Container",
         })
     }
 }
 
-/// Arguments that are keys: every `step`th from `first` to `last`.
+/// Which arguments of a request are keys: Redis's key specifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keys {
-    /// Position of the first; the command's name is at 0.
-    pub first: usize,
-    /// Position of the last, counted from the end where negative: -1 is the last argument.
-    pub last: i32,
-    /// Distance from one to the next.
-    pub step: usize,
-    /// What happens to them.
+    /// Where to begin.
+    pub begin: Begin,
+    /// What follows there.
+    pub find: Find,
+    /// What happens to the keys.
     pub access: Access,
+    /// Whether COMMAND tells nothing of how they are found (Redis: unknown).
+    pub is_secretive: bool,
 }
+
+/// Where the keys of a specification begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// At this position; the command's name is at 0.
+    At(usize),
+    /// Behind this word, in any case, which is looked for from this position on.
+    Behind(&'static str, usize),
+}
+
+/// Which arguments are keys, counted from where they begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    /// Every `step`th up to the `last`.
+    Range {
+        /// How far the last is from the first; counted from the end where negative: -1 is the last argument.
+        last: i32,
+        /// Distance from one to the next.
+        step: usize,
+        /// Only so many-th part of them, where it is not 0: with 2 the first half.
+        part: usize,
+    },
+    /// As many as the first argument says, which follow it.
+    Counted,
+}
+
+/// Positions of keys in a request, with what happens to them.
+pub type KeyPositions = SmallVec<[(usize, Access); 8]>;
 
 /// What a command does to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +210,8 @@ pub const EDIT: Access = access(Mode::Update, Uses::UPDATE);
 pub const EXTEND: Access = access(Mode::Update, Uses::INSERT);
 /// Reads the value and removes the key.
 pub const TAKE: Access = access(Mode::Update, Uses::ACCESS | Uses::DELETE);
+/// Takes something away from the value.
+pub const REDUCE: Access = access(Mode::Update, Uses::DELETE);
 /// Stores a value whatever was there.
 pub const OVERWRITE: Access = access(Mode::Overwrite, Uses::UPDATE);
 /// Stores a value where there was none.
@@ -163,44 +221,102 @@ pub const REMOVE: Access = access(Mode::Remove, Uses::DELETE);
 
 /// The argument at `position` is a key.
 pub const fn key_at(position: usize, access: Access) -> Keys {
-    Keys {
-        first: position,
-        last: position as i32,
-        step: 1,
-        access,
-    }
+    range(Begin::At(position), 0, 1, 0, access)
 }
 
 /// All arguments from `first` on are keys.
 pub const fn keys_from(first: usize, access: Access) -> Keys {
-    Keys {
-        first,
-        last: -1,
-        step: 1,
-        access,
-    }
+    keys_until(first, -1, access)
+}
+
+/// All arguments from `first` to `last` are keys; `last` is counted from the end where negative.
+pub const fn keys_until(first: usize, last: i32, access: Access) -> Keys {
+    let last = if last < 0 { last } else { last - first as i32 };
+    range(Begin::At(first), last, 1, 0, access)
 }
 
 /// Every second argument from `first` on is a key.
 pub const fn keys_and_values_from(first: usize, access: Access) -> Keys {
+    range(Begin::At(first), -1, 2, 0, access)
+}
+
+/// The argument at `position` is a number; so many keys follow it.
+pub const fn keys_counted_at(position: usize, access: Access) -> Keys {
     Keys {
-        first,
-        last: -1,
-        step: 2,
+        begin: Begin::At(position),
+        find: Find::Counted,
         access,
+        is_secretive: false,
+    }
+}
+
+/// The first half of the arguments behind `word`, which stands at `start` or later, are keys.
+pub const fn keys_behind_word(word: &'static str, start: usize, access: Access) -> Keys {
+    range(Begin::Behind(word, start), -1, 1, 2, access)
+}
+
+/// The argument behind `word`, which may stand at `start` or later, is a key.
+pub const fn key_behind_word(word: &'static str, start: usize, access: Access) -> Keys {
+    range(Begin::Behind(word, start), 0, 1, 0, access)
+}
+
+const fn range(begin: Begin, last: i32, step: usize, part: usize, access: Access) -> Keys {
+    Keys {
+        begin,
+        find: Find::Range { last, step, part },
+        access,
+        is_secretive: false,
     }
 }
 
 impl Keys {
-    /// The positions of these keys in a request of `words` words.
-    pub fn positions(&self, words: usize) -> impl Iterator<Item = usize> + use<> {
-        let end = if self.last < 0 {
-            words as i64 + i64::from(self.last)
-        } else {
-            i64::from(self.last)
+    /// The same, but COMMAND does not tell how the keys are found.
+    #[must_use]
+    pub const fn secretive(self) -> Self {
+        Self {
+            is_secretive: true,
+            ..self
+        }
+    }
+
+    /// Whether the keys stand at places that follow from the number of arguments.
+    pub const fn is_fixed(&self) -> bool {
+        matches!((self.begin, self.find), (Begin::At(_), Find::Range { .. })) && !self.is_secretive
+    }
+
+    /// Adds the positions of these keys in a request of `len` words. Arguments that make no sense have no keys.
+    fn find_in<'w>(&self, len: usize, word: &impl Fn(usize) -> &'w [u8], found: &mut KeyPositions) {
+        let first = match self.begin {
+            Begin::At(position) => position,
+            Begin::Behind(name, start) => {
+                let is_named = |at: &usize| word(*at).eq_ignore_ascii_case(name.as_bytes());
+                match (start..len).find(is_named) {
+                    Some(at) => at + 1,
+                    None => return,
+                }
+            }
         };
-        let end = end.clamp(0, words as i64 - 1) as usize;
-        (self.first..=end).step_by(self.step)
+        if first >= len {
+            return;
+        }
+        let access = self.access;
+        match self.find {
+            Find::Range { last, step, part } => {
+                let last = if last < 0 {
+                    len as i64 + i64::from(last)
+                } else {
+                    first as i64 + i64::from(last)
+                };
+                let count = (last.clamp(-1, len as i64 - 1) + 1 - first as i64).max(0) as usize;
+                let end = first + if part == 0 { count } else { count / part };
+                found.extend((first..end).step_by(step).map(|at| (at, access)));
+            }
+            Find::Counted => {
+                let count = parse_i64(word(first)).and_then(|count| usize::try_from(count).ok());
+                let count = count.filter(|count| *count < len - first).unwrap_or(0);
+                found.extend((first + 1..=first + count).map(|at| (at, access)));
+            }
+        }
     }
 }
 
@@ -275,6 +391,13 @@ pub const OWNER: Flags = Flags(1 << 16);
 pub const PASSES_PAUSE: Flags = Flags(1 << 17);
 /// For those who work on the server, not for applications (Redis: documented as syscmd).
 pub const INTERNAL: Flags = Flags(1 << 18);
+
+/// Has state upstream: with an upstream, the session's own connection to it runs the command.
+pub const RELAYED: Flags = Flags(1 << 19);
+/// Runs at once also where a transaction queues requests.
+pub const IMMEDIATE: Flags = Flags(1 << 21);
+/// Sees its key go: when it waits for a key, it runs again also when the key was removed.
+pub const SEES_REMOVAL: Flags = Flags(1 << 20);
 
 /// The flags that Redis shows for a command, with their names.
 pub const SHOWN_FLAGS: &[(Flags, &str)] = &[
@@ -362,6 +485,12 @@ pub const KEYSPACE_CATEGORY: Categories = Categories(1);
 pub const READ_CATEGORY: Categories = Categories(1 << 1);
 /// `@write`
 pub const WRITE_CATEGORY: Categories = Categories(1 << 2);
+/// `@set`
+pub const SET_CATEGORY: Categories = Categories(1 << 3);
+/// `@sortedset`
+pub const SORTED_SET_CATEGORY: Categories = Categories(1 << 4);
+/// `@list`
+pub const LIST_CATEGORY: Categories = Categories(1 << 5);
 /// `@admin`
 pub const ADMIN_CATEGORY: Categories = Categories(1 << 13);
 /// `@fast`
@@ -485,15 +614,37 @@ impl Command {
         }
     }
 
+    /// The position of the key of a command with one key, which stands at a fixed place.
+    #[inline]
+    pub fn first_key(&self) -> usize {
+        match self.keys {
+            [
+                Keys {
+                    begin: Begin::At(position),
+                    ..
+                },
+                ..,
+            ] => *position,
+            _ => unreachable!("a handler of one key has it at a fixed place"),
+        }
+    }
+
     /// Whether any of its keys is changed.
     pub fn writes_keys(&self) -> bool {
         self.keys.iter().any(|keys| keys.access.mode != Mode::Read)
     }
 
-    /// The positions of all keys of a request of `words` words, with what happens to them.
-    pub fn key_positions(&self, words: usize) -> impl Iterator<Item = (usize, Access)> + use<'_> {
-        self.keys
-            .iter()
-            .flat_map(move |keys| keys.positions(words).map(move |at| (at, keys.access)))
+    /// The positions of all keys of a request, with what happens to them.
+    pub fn key_positions(&self, request: Request<'_>) -> KeyPositions {
+        self.key_positions_in(request.len(), |at| request.arg(at))
+    }
+
+    /// The same for a request of `len` words, of which `word` gives each.
+    pub fn key_positions_in<'w>(&self, len: usize, word: impl Fn(usize) -> &'w [u8]) -> KeyPositions {
+        let mut found = KeyPositions::new();
+        for keys in self.keys {
+            keys.find_in(len, &word, &mut found);
+        }
+        found
     }
 }

@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn get(call: &mut KeyCall<'_>) -> Result {
-    reply_text(&mut call.reply, call.key.read());
+    reply_text(&mut call.reply, call.key.read()?);
     Ok(())
 }
 
@@ -79,7 +79,7 @@ fn set_with_options(call: &mut KeyCall<'_>, value: &[u8]) -> Result {
     let options = SetOptions::parse(&mut call.args)?;
     let deadline = options.expiration.deadline(call.visit.now_ms, "set")?;
     if options.get {
-        reply_text(&mut call.reply, call.key.read());
+        reply_text(&mut call.reply, call.key.read()?);
     }
     let stored = options.if_exists.is_none_or(|wanted| wanted == call.key.exists());
     if stored {
@@ -162,13 +162,13 @@ fn setnx(call: &mut KeyCall<'_>) -> Result {
 
 fn getset(call: &mut KeyCall<'_>) -> Result {
     let value = call.args.bytes()?;
-    reply_text(&mut call.reply, call.key.read());
+    reply_text(&mut call.reply, call.key.read()?);
     call.key.set(value, None);
     Ok(())
 }
 
 fn getdel(call: &mut KeyCall<'_>) -> Result {
-    reply_text(&mut call.reply, call.key.read());
+    reply_text(&mut call.reply, call.key.read()?);
     call.key.remove();
     Ok(())
 }
@@ -186,7 +186,7 @@ fn getex(call: &mut KeyCall<'_>) -> Result {
         return Ok(());
     }
     let deadline = expiration.deadline(call.visit.now_ms, "getex")?;
-    reply_text(&mut call.reply, call.key.peek());
+    reply_text(&mut call.reply, call.key.peek()?);
     change_deadline(call, deadline);
     Ok(())
 }
@@ -206,7 +206,8 @@ fn change_deadline(call: &mut KeyCall<'_>, deadline: Deadline) {
 fn mget(call: &mut KeysCall<'_>) -> Result {
     call.reply.array(call.keys.len());
     for index in 0..call.keys.len() {
-        reply_text(&mut call.reply, call.keys.get(index).read());
+        // What is no text counts as missing.
+        reply_text(&mut call.reply, call.keys.get(index).read().unwrap_or(None));
     }
     Ok(())
 }

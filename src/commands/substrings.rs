@@ -22,7 +22,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn strlen(call: &mut KeyCall<'_>) -> Result {
-    let len = call.key.read().map_or(0, |text| text.len());
+    let len = call.key.read()?.map_or(0, |text| text.len());
     call.reply.integer(len as i64);
     Ok(())
 }
@@ -30,14 +30,18 @@ fn strlen(call: &mut KeyCall<'_>) -> Result {
 fn getrange(call: &mut KeyCall<'_>) -> Result {
     let (start, end) = (call.args.integer()?, call.args.integer()?);
     let mut scratch = [0; INTEGER_BYTES_MAX];
-    let bytes = call.key.read().unwrap_or(Text::Bytes(b"")).as_bytes(&mut scratch);
+    let bytes = call
+        .key
+        .read()?
+        .unwrap_or(Text::Bytes(b""))
+        .as_bytes(&mut scratch);
     call.reply.bulk(&bytes[clamp_range(bytes.len(), start, end)]);
     Ok(())
 }
 
 fn append(call: &mut KeyCall<'_>) -> Result {
     let suffix = call.args.bytes()?;
-    let len = match call.key.peek().map(|text| text.len()) {
+    let len = match call.key.peek()?.map(|text| text.len()) {
         None => {
             call.key.set(suffix, None);
             suffix.len()
@@ -58,7 +62,7 @@ fn setrange(call: &mut KeyCall<'_>) -> Result {
     let patch = call.args.bytes()?;
     let len = if patch.is_empty() {
         call.key.touch();
-        call.key.peek().map_or(0, |text| text.len())
+        call.key.peek()?.map_or(0, |text| text.len())
     } else {
         let end = checked_end(offset, patch.len(), call.services)?;
         call.key.edit(end, |bytes| {

@@ -10,6 +10,7 @@
 //! | `GET`, `*`, `""` | a token (any word without a lower-case letter); `""` is the empty one |
 //! | `change=CH` | a token with a name other than its own in lower case |
 //! | `EX seconds`, `LIMIT offset count` | a token and its operands, two or more of which form a block |
+//! | `BYBOX width ; height` | a token that takes only the operands in front of the `;` |
 //! | `TYPE <A \| B>` | a token and the group that follows it at once |
 //! | `[…]` | optional |
 //! | `<A \| B>`, `[A \| B]` | exactly one, or at most one, of several |
@@ -194,6 +195,7 @@ impl Parser {
             }
             match self.word()? {
                 Word::Ellipsis => repeats = true,
+                Word::Stop => sequence.close_token(),
                 Word::Token(token) => sequence.push_token(token),
                 Word::Operand(operand) => sequence.arguments.push(operand),
                 Word::GroupName(name) => sequence.push_group(self.group(Some(name))?),
@@ -259,6 +261,7 @@ impl Parser {
 
 enum Word {
     Ellipsis,
+    Stop,
     Token(Argument),
     Operand(Argument),
     GroupName(&'static str),
@@ -267,6 +270,9 @@ enum Word {
 fn read_word(word: &'static str, bracket_follows: bool) -> Result<Word, &'static str> {
     if word == "..." {
         return Ok(Word::Ellipsis);
+    }
+    if word == ";" {
+        return Ok(Word::Stop);
     }
     if let Some(name) = word
         .strip_suffix('=')
@@ -500,6 +506,7 @@ mod tests {
             ("key value [key value ...]", "key_value:block(key:key#0 value:string)+"),
             ("<parameter ...>", "parameter:block(parameter:string)+"),
             ("[LIMIT offset count]", "LIMIT offset_count:block(offset:integer count:integer)?"),
+            ("BYBOX width ; height", "BYBOX width:double height:double"),
             ("[TYPE <A | B>]", "TYPE a_b:oneof(A a:pure-token B b:pure-token)?"),
             ("[change=CH]", "CH change:pure-token?"),
             ("id=<id | new_id=$>", "id:oneof(id:string $ new_id:pure-token)"),

@@ -19,7 +19,7 @@ fn wait(mut call: SessionCall<'_>) -> Waiting<'_> {
         let replicas = call.args.integer()?;
         let timeout_ms = call.args.integer().map_err(|_| Error::TIMEOUT_NOT_AN_INTEGER)?;
         let timeout_ms = u64::try_from(timeout_ms).map_err(|_| Error::TIMEOUT_NEGATIVE)?;
-        if replicas > 0 {
+        if replicas > 0 && !call.session.is_executing {
             wait_in_vain(&call.session.client, &call.services.clients, timeout_ms).await?;
         }
         call.reply.integer(0);

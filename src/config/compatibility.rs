@@ -61,18 +61,7 @@ pub(super) const COMPATIBILITY: &[Setting] = &[
     kept("acllog-max-len", "128", Live, COUNT),
     kept("busy-reply-threshold", "5000", Live, COUNT).also(&["lua-time-limit"]),
 
-    kept("list-max-listpack-size", "-2", Live, Form::Integer(i32::MIN as i64, INT_MAX)).also(&["list-max-ziplist-size"]),
     kept("list-compress-depth", "0", Live, Form::Integer(0, INT_MAX)),
-    kept("hash-max-listpack-entries", "512", Live, COUNT).also(&["hash-max-ziplist-entries"]),
-    kept("hash-max-listpack-value", "64", Live, SIZE).also(&["hash-max-ziplist-value"]),
-    kept("set-max-intset-entries", "512", Live, COUNT),
-    kept("set-max-listpack-entries", "128", Live, COUNT),
-    kept("set-max-listpack-value", "64", Live, SIZE),
-    kept("zset-max-listpack-entries", "128", Live, COUNT).also(&["zset-max-ziplist-entries"]),
-    kept("zset-max-listpack-value", "64", Live, SIZE).also(&["zset-max-ziplist-value"]),
-    kept("stream-node-max-bytes", "4kb", Live, SIZE),
-    kept("stream-node-max-entries", "100", Live, COUNT),
-    kept("hll-sparse-max-bytes", "3000", Live, SIZE),
 
     only("replicaof", "", AtStart, NO_REPLICA).also(&["slaveof"]),
     only("masteruser", "", Live, NO_REPLICA),

@@ -31,6 +31,8 @@ pub use output_limits::{OutputLimit, OutputLimits};
 pub use preset::Preset;
 pub use setting::{Change, Setting};
 
+use crate::values::packed::PackedLimits;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -48,6 +50,8 @@ pub struct Config {
     pub general: General,
     /// The memory budget.
     pub memory: Memory,
+    /// How values are represented.
+    pub encodings: Encodings,
     /// What is measured.
     pub statistics: Statistics,
     /// The server behind this one.
@@ -111,6 +115,27 @@ pub struct General {
     pub debug_command: DebugAccess,
     /// The set of defaults in use, chosen at start.
     pub preset: Preset,
+}
+
+/// Up to which size values have the representation that is smaller, or is one block.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Encodings {
+    /// Hashes in one packed block.
+    pub hash: PackedLimits,
+    /// Sets in one packed block.
+    pub set: PackedLimits,
+    /// Sets of integers as a sorted array.
+    pub set_intset_entries_max: usize,
+    /// Sorted sets in one packed block.
+    pub sorted_set: PackedLimits,
+    /// Elements of a list in one block; -1 to -5 stand for 4, 8, 16, 32 and 64 KiB.
+    pub list_packed_size: i32,
+    /// Bytes of a stream in one block; 0: no limit.
+    pub stream_node_bytes_max: usize,
+    /// Entries of a stream in one block; 0: no limit.
+    pub stream_node_entries_max: usize,
+    /// Bytes of a `HyperLogLog` that is stored sparsely.
+    pub hll_sparse_bytes_max: usize,
 }
 
 /// The memory budget, what leaves when it is exceeded, and what expires.
@@ -207,6 +232,7 @@ impl Default for Config {
             network: Network::default(),
             general: General::default(),
             memory: Memory::default(),
+            encodings: Encodings::default(),
             statistics: Statistics::default(),
             upstream: Upstream::default(),
             http: Http::default(),

@@ -239,7 +239,49 @@ const HTTP: &[Setting] = &[
             |c| BindAddress::join(&c.http.bind),
             |c, text| { c.http.bind = BindAddress::list(text); Ok(()) }),
         "Addresses of that port, written as in bind."),
+
+    row("hash-max-listpack-entries", "512", Live,
+        count(|c| c.encodings.hash.entries_max, |c, n| c.encodings.hash.entries_max = n),
+        "Fields up to which a hash is one packed block.").also(&["hash-max-ziplist-entries"]),
+    row("hash-max-listpack-value", "64", Live,
+        size(|c| c.encodings.hash.value_bytes_max, |c, n| c.encodings.hash.value_bytes_max = n),
+        "Length of fields and values up to which a hash is one packed block.").also(&["hash-max-ziplist-value"]),
+    row("set-max-intset-entries", "512", Live,
+        count(|c| c.encodings.set_intset_entries_max, |c, n| c.encodings.set_intset_entries_max = n),
+        "Members up to which a set of integers is a sorted array."),
+    row("set-max-listpack-entries", "128", Live,
+        count(|c| c.encodings.set.entries_max, |c, n| c.encodings.set.entries_max = n),
+        "Members up to which a set is one packed block."),
+    row("set-max-listpack-value", "64", Live,
+        size(|c| c.encodings.set.value_bytes_max, |c, n| c.encodings.set.value_bytes_max = n),
+        "Length of members up to which a set is one packed block."),
+    row("zset-max-listpack-entries", "128", Live,
+        count(|c| c.encodings.sorted_set.entries_max, |c, n| c.encodings.sorted_set.entries_max = n),
+        "Members up to which a sorted set is one packed block.").also(&["zset-max-ziplist-entries"]),
+    row("zset-max-listpack-value", "64", Live,
+        size(|c| c.encodings.sorted_set.value_bytes_max, |c, n| c.encodings.sorted_set.value_bytes_max = n),
+        "Length of members up to which a sorted set is one packed block.").also(&["zset-max-ziplist-value"]),
+    row("list-max-listpack-size", "-2", Live,
+        integer(i32::MIN as i64, INT_MAX, |c| c.encodings.list_packed_size.into(), |c, n| c.encodings.list_packed_size = n as i32),
+        "Elements of a list in one block; -1 to -5 stand for 4, 8, 16, 32 and 64 KiB.").also(&["list-max-ziplist-size"]),
+    row("stream-node-max-bytes", "4kb", Live,
+        size(|c| c.encodings.stream_node_bytes_max, |c, n| c.encodings.stream_node_bytes_max = n),
+        "Bytes of a stream in one block. 0: no limit."),
+    row("stream-node-max-entries", "100", Live,
+        count(|c| c.encodings.stream_node_entries_max, |c, n| c.encodings.stream_node_entries_max = n),
+        "Entries of a stream in one block. 0: no limit."),
+    row("hll-sparse-max-bytes", "3000", Live,
+        size(|c| c.encodings.hll_sparse_bytes_max, |c, n| c.encodings.hll_sparse_bytes_max = n),
+        "Bytes up to which a HyperLogLog is stored sparsely."),
 ];
+
+const fn count(get: fn(&Config) -> usize, set: fn(&mut Config, usize)) -> Kind {
+    Kind::Count { get, set }
+}
+
+const fn size(get: fn(&Config) -> usize, set: fn(&mut Config, usize)) -> Kind {
+    Kind::Size { get, set }
+}
 
 const fn yes_no(get: fn(&Config) -> bool, set: fn(&mut Config, bool)) -> Kind {
     Kind::YesNo { get, set }

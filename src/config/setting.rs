@@ -59,6 +59,16 @@ pub(super) enum Kind {
         get: fn(&Config) -> i64,
         set: fn(&mut Config, i64),
     },
+    /// A number of things.
+    Count {
+        get: fn(&Config) -> usize,
+        set: fn(&mut Config, usize),
+    },
+    /// Bytes of something that is kept in memory.
+    Size {
+        get: fn(&Config) -> usize,
+        set: fn(&mut Config, usize),
+    },
     Seconds {
         min: i64,
         get: fn(&Config) -> Duration,
@@ -169,6 +179,7 @@ impl Setting {
         match &self.kind {
             Kind::YesNo { get, .. } => notation::yes_or_no(get(config)),
             Kind::Integer { get, .. } => get(config).to_string(),
+            Kind::Count { get, .. } | Kind::Size { get, .. } => get(config).to_string(),
             Kind::Seconds { get, .. } => get(config).as_secs().to_string(),
             Kind::Milliseconds { get, .. } => get(config).as_millis().to_string(),
             Kind::Bytes { get, .. } => get(config).to_string(),
@@ -189,6 +200,8 @@ impl Setting {
         match &self.kind {
             Kind::YesNo { set, .. } => set(config, notation::yes_no(text)?),
             Kind::Integer { min, max, set, .. } => set(config, notation::integer(text, *min, *max)?),
+            Kind::Count { set, .. } => set(config, notation::integer(text, 0, i64::MAX)? as usize),
+            Kind::Size { set, .. } => set(config, notation::bytes(text, 0, i64::MAX as u64)? as usize),
             Kind::Seconds { min, set, .. } => set(config, Duration::from_secs(time(text, *min)?)),
             Kind::Milliseconds { min, set, .. } => set(config, Duration::from_millis(time(text, *min)?)),
             Kind::Bytes { min, max, set, .. } => set(config, notation::bytes(text, *min, *max)?),
@@ -212,6 +225,8 @@ impl Setting {
         match &self.kind {
             Kind::YesNo { .. } => Form::YesNo.expects(),
             Kind::Integer { min, max, .. } => Form::Integer(*min, *max).expects(),
+            Kind::Count { .. } => Form::Integer(0, i64::MAX).expects(),
+            Kind::Size { .. } => Form::Bytes(0, i64::MAX as u64).expects(),
             Kind::Seconds { min, .. } => format!("seconds, a whole number from {min} to {TIME_MAX}"),
             Kind::Milliseconds { min, .. } => {
                 format!("milliseconds, a whole number from {min} to {TIME_MAX}")
@@ -236,6 +251,8 @@ impl Setting {
         match self.kind {
             Kind::YesNo { .. } | Kind::Kept(Form::YesNo) => Shape::Boolean,
             Kind::Integer { .. }
+            | Kind::Count { .. }
+            | Kind::Size { .. }
             | Kind::Seconds { .. }
             | Kind::Milliseconds { .. }
             | Kind::Bytes { .. }

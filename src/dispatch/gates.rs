@@ -4,7 +4,7 @@ use super::Turn;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
 use crate::commands::spec::{
-    ADMIN, FAST, GROWS, NO_AUTH, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE,
+    ADMIN, FAST, GROWS, NO_AUTH, NO_MULTI, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE,
 };
 use crate::resp::{Reply, Request};
 use crate::session::Session;
@@ -29,7 +29,7 @@ impl Refusal {
     }
 }
 
-/// All gates, in Redis's order: arity, login, memory.
+/// All gates, in Redis's order: arity, login, transaction, memory.
 #[inline]
 pub fn pass(
     entry: &'static Entry,
@@ -44,6 +44,9 @@ pub fn pass(
     }
     if !session.authenticated && !command.flags.contains(NO_AUTH) {
         require_login(session, worker)?;
+    }
+    if session.transaction.is_some() && command.flags.contains(NO_MULTI) {
+        return Err(Error::NOT_IN_MULTI);
     }
     if command.flags.contains(GROWS) && worker.services.store.is_over_budget() {
         make_room(entry, request, worker, turn)?;
@@ -67,7 +70,7 @@ fn make_room(entry: &Entry, request: Request<'_>, worker: &Worker, turn: &Turn) 
         return Ok(());
     }
     let store = &worker.services.store;
-    let first_key = entry.command.key_positions(request.len()).next();
+    let first_key = entry.command.key_positions(request).first().copied();
     let hash = store.hash(first_key.map_or(b"", |(at, _)| request.arg(at)));
     if store.make_room(hash, turn.now_ms) {
         Ok(())

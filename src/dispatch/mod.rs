@@ -3,8 +3,12 @@
 //! [`execute`] does everything that needs no waiting. What does (a handler that waits, CLIENT PAUSE, a miss that
 //! upstream has to fill) is left to [`execute_waiting`], so that the way of a hit has no await point.
 
+mod blocking;
 mod gates;
 mod route;
+mod transaction;
+
+use std::time::Duration;
 
 use route::{Ran, Run};
 
@@ -12,12 +16,16 @@ use crate::commands::Args;
 use crate::commands::call::SessionCall;
 use crate::commands::error::Error;
 use crate::commands::index::{self, Entry};
-use crate::commands::spec::{Handler, NO_AUTH, Result};
+use crate::commands::spec::{Handler, NO_AUTH, Result, WRITE};
+use crate::limits::BUSY_PAUSE_US;
 use crate::resp::{Reply, Request};
 use crate::session::{ReplyMode, Session};
 use crate::store::{KeyHash, Visit};
 use crate::tiers::{Begun, Filled};
 use crate::worker::Worker;
+
+/// How long a request rests before it tries again to get a shard that another thread keeps.
+const BUSY_PAUSE: Duration = Duration::from_micros(BUSY_PAUSE_US);
 
 /// Whether a request is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,13 +106,14 @@ pub fn execute(
         Ok(Some(entry)) => entry,
         Ok(None) => return Step::Wait,
         Err(refusal) => {
+            let refusal = transaction::note_refusal(refusal, session, worker);
             refusal.reply(session, worker, out);
             silence(session, out, start);
             return Step::Done;
         }
     };
     let result = match run(entry, request, prepared.hash, session, worker, out, turn) {
-        Ok(Ran::MustWait) => {
+        Ok(Ran::MustWait | Ran::Busy) => {
             out.truncate(start);
             return Step::Wait;
         }
@@ -141,7 +150,7 @@ pub fn begin(
     let is_alike = route::is_upstreams(entry) == route::is_upstreams(first);
     let may_run = gates::pass(entry, request, session, worker, turn).is_ok()
         && !gates::is_paused(entry, worker, turn.now_ms)
-        && !is_bound(entry, session);
+        && !is_bound(entry, session, worker);
     if !is_alike || !may_run {
         return None;
     }
@@ -168,7 +177,7 @@ pub async fn execute_waiting(
     gates::wait_out_pause(entry, session, worker).await;
     *turn = Turn::begin(worker);
     let result = match entry {
-        Some(entry) if !is_bound(entry, session) => {
+        Some(entry) if !is_bound(entry, session, worker) => {
             wait(entry, request, begun, session, worker, out, turn).await
         }
         _ => relay(request, session, worker, out).await,
@@ -213,24 +222,37 @@ fn admit(
         let error = index::resolve(request).err().unwrap_or(Error::Syntax);
         return Err(gates::Refusal { entry: None, error });
     };
-    if worker.tiers.is_some() && is_bound(entry, session) {
+    if has_upstream_state(session) && is_bound(entry, session, worker) {
         return Ok(None);
     }
     gates::pass(entry, request, session, worker, turn).map_err(|error| gates::Refusal {
         entry: Some(entry),
         error,
     })?;
+    if is_bound(entry, session, worker) {
+        return Ok(None);
+    }
+    if transaction::is_queued(entry, session) {
+        return Ok(Some(entry));
+    }
     let waits =
         gates::is_paused(entry, worker, turn.now_ms) || matches!(entry.command.handler, Handler::Waiting(_));
     Ok((!waits).then_some(entry))
 }
 
 /// Whether the session's own connection to upstream has to run the command, because of what that connection
-/// remembers. Not so for commands that set up the client's connection, which a client may use before it logs in.
+/// remembers, or will. Not so for commands that set up the client's connection, which a client may use before it
+/// logs in.
 #[inline]
-fn is_bound(entry: &Entry, session: &Session) -> bool {
-    let is_exclusive = session.upstream.as_ref().is_some_and(|link| link.is_exclusive());
-    is_exclusive && !entry.command.flags.contains(NO_AUTH)
+fn is_bound(entry: &Entry, session: &Session, worker: &Worker) -> bool {
+    worker.tiers.is_some()
+        && (route::is_relayed(entry) || has_upstream_state(session) && !entry.command.flags.contains(NO_AUTH))
+}
+
+/// Whether the session's own connection to upstream has to run what the session sends: it is in a transaction, say.
+#[inline]
+fn has_upstream_state(session: &Session) -> bool {
+    session.upstream.as_ref().is_some_and(|link| link.is_exclusive())
 }
 
 /// Runs the handler on what its type allows it.
@@ -242,16 +264,25 @@ fn run(
     session: &mut Session,
     worker: &Worker,
     out: &mut Vec<u8>,
-    turn: &Turn,
+    turn: &mut Turn,
 ) -> Result<Ran> {
+    if transaction::is_queued(entry, session) {
+        return transaction::queue(entry, request, session, worker, out).map(|()| Ran::Done);
+    }
     session.client.set_command(entry.id);
     let visit = visit(session, turn);
     if let Handler::Session(handler) = entry.command.handler {
         if worker.tiers.is_some() && route::is_upstreams(entry) {
             return Ok(Ran::MustWait);
         }
-        handler(&mut session_call(entry, request, session, worker, out, visit))?;
-        return Ok(Ran::Done);
+        let result = handler(&mut session_call(entry, request, session, worker, out, visit));
+        if worker.services.waiting.any() && entry.command.flags.contains(WRITE) {
+            worker.note_ready(worker.services.store.take_ready());
+        }
+        return result.map(|()| Ran::Done);
+    }
+    if let Handler::Exec = entry.command.handler {
+        return transaction::run(session, worker, out, turn);
     }
     let protocol = session.protocol;
     route::run_on_keys(
@@ -276,14 +307,17 @@ async fn wait(
     session: &mut Session,
     worker: &Worker,
     out: &mut Vec<u8>,
-    turn: &Turn,
+    turn: &mut Turn,
 ) -> Result {
     let visit = visit(session, turn);
     let Some(tiers) = worker.tiers.as_ref().filter(|_| !route::is_local(entry)) else {
-        if let Handler::Waiting(handler) = entry.command.handler {
-            return handler(session_call(entry, request, session, worker, out, visit)).await;
-        }
-        return run(entry, request, None, session, worker, out, turn).map(drop);
+        return match entry.command.handler {
+            Handler::Waiting(handler) => {
+                handler(session_call(entry, request, session, worker, out, visit)).await
+            }
+            Handler::Blocking(_) => blocking::run(entry, request, visit, session, worker, out).await,
+            _ => run_when_free(entry, request, session, worker, out, turn).await,
+        };
     };
     let flights = match begun {
         Some(Begun::Passage(passage)) => return passage.arrive(session.protocol, out).await,
@@ -307,14 +341,34 @@ async fn wait(
             visit,
             missing: &missing,
         };
-        if route::run_on_keys(run, worker, out)? == Ran::Done {
-            return Ok(());
+        loop {
+            match route::run_on_keys(run, worker, out)? {
+                Ran::Done => return Ok(()),
+                Ran::MustWait => break,
+                Ran::Busy => tokio::time::sleep(BUSY_PAUSE).await,
+            }
         }
     }
     tiers
         .begin_forward(entry, request, session.db)
         .arrive(session.protocol, out)
         .await
+}
+
+/// Runs a request as soon as no other thread keeps one of its shards.
+async fn run_when_free(
+    entry: &'static Entry,
+    request: Request<'_>,
+    session: &mut Session,
+    worker: &Worker,
+    out: &mut Vec<u8>,
+    turn: &mut Turn,
+) -> Result {
+    while run(entry, request, None, session, worker, out, turn)? != Ran::Done {
+        tokio::time::sleep(BUSY_PAUSE).await;
+        *turn = Turn::begin(worker);
+    }
+    Ok(())
 }
 
 async fn relay(request: Request<'_>, session: &mut Session, worker: &Worker, out: &mut Vec<u8>) -> Result {
@@ -360,9 +414,20 @@ struct Outcome<'a> {
     start: usize,
 }
 
-/// Counts a request that ran, and replaces what it wrote by its error if it failed.
+/// Settles a request that ran, and sees to what follows from it.
 #[inline]
 fn finish(outcome: Outcome<'_>, session: &mut Session, worker: &Worker, out: &mut Vec<u8>, turn: &mut Turn) {
+    let start = outcome.start;
+    settle(outcome, session, worker, out, turn);
+    if worker.has_ready() {
+        blocking::serve(worker, turn.now_ms);
+    }
+    silence(session, out, start);
+}
+
+/// Counts a request that ran, and replaces what it wrote by its error if it failed.
+#[inline]
+fn settle(outcome: Outcome<'_>, session: &Session, worker: &Worker, out: &mut Vec<u8>, turn: &mut Turn) {
     let Outcome {
         entry,
         request,
@@ -384,7 +449,6 @@ fn finish(outcome: Outcome<'_>, session: &mut Session, worker: &Worker, out: &mu
     if worker.services.slowlog.is_slow(nanoseconds) || worker.services.latency.is_spike(nanoseconds) {
         gates::note_slowness(entry, request, nanoseconds, session, worker, turn);
     }
-    silence(session, out, start);
 }
 
 /// Takes the reply back from a client that wants none (CLIENT REPLY).

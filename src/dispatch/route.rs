@@ -5,9 +5,10 @@ use smallvec::SmallVec;
 use crate::commands::Args;
 use crate::commands::call::{HeldKeys, KeyCall, KeysCall};
 use crate::commands::index::Entry;
-use crate::commands::spec::{Handler, KEYSPACE, OWNER, Result};
+use crate::commands::spec::{Attempt, Handler, KEYSPACE, OWNER, RELAYED, Result, Wait};
 use crate::resp::{Protocol, Reply, Request};
-use crate::store::{Key, KeyHash, Visit};
+use crate::store::{Key, KeyHash, LockedShards, Ticket, Visit};
+use crate::waiting::WaitingRequest;
 use crate::worker::Worker;
 
 /// What became of a run.
@@ -15,13 +16,31 @@ use crate::worker::Worker;
 pub enum Ran {
     /// The reply is written.
     Done,
-    /// Nothing happened yet: upstream has to be asked first.
+    /// Nothing happened yet: upstream has to be asked first, or a key has to change.
     MustWait,
+    /// Nothing happened yet: another thread keeps a shard for long.
+    Busy,
+}
+
+/// What became of a command that may wait for its keys.
+pub enum Attempted {
+    /// The reply is written.
+    Done,
+    /// Nothing happened: another thread keeps a shard for long.
+    Busy,
+    /// Nothing happened: a key has to change first.
+    Blocked(Wait),
 }
 
 /// Whether only upstream can answer the command, if there is one.
 pub fn is_upstreams(entry: &Entry) -> bool {
     entry.command.flags.intersects(KEYSPACE.or(OWNER)) || entry.command.writes_keys()
+}
+
+/// Whether the session's own connection to upstream has to run the command, if there is an upstream.
+#[inline]
+pub fn is_relayed(entry: &Entry) -> bool {
+    entry.command.flags.contains(RELAYED) || matches!(entry.command.handler, Handler::Blocking(_))
 }
 
 /// Whether the command needs no upstream, whatever the request.
@@ -39,7 +58,7 @@ pub fn is_fillable(entry: &Entry) -> bool {
 pub fn single_key(entry: &Entry, request: Request<'_>) -> Option<usize> {
     let is_single = matches!(entry.command.handler, Handler::Key(_));
     is_single
-        .then(|| entry.command.keys[0].first)
+        .then(|| entry.command.first_key())
         .filter(|&at| at < request.len())
 }
 
@@ -70,7 +89,15 @@ pub fn run_on_keys(run: Run<'_>, worker: &Worker, out: &mut Vec<u8>) -> Result<R
     match run.entry.command.handler {
         Handler::Key(handler) => run_on_key(handler, run, worker, out),
         Handler::Keys(handler) => run_on_held(handler, run, worker, out),
-        Handler::Session(_) | Handler::Waiting(_) | Handler::Container => Ok(Ran::Done),
+        Handler::Blocking(_) => {
+            let attempted = attempt(run, worker, out, None::<fn(&Wait) -> Ticket>)?;
+            Ok(match attempted {
+                Attempted::Done => Ran::Done,
+                Attempted::Busy => Ran::Busy,
+                Attempted::Blocked(_) => Ran::MustWait,
+            })
+        }
+        Handler::Session(_) | Handler::Waiting(_) | Handler::Exec | Handler::Container => Ok(Ran::Done),
     }
 }
 
@@ -82,25 +109,28 @@ fn run_on_key(
     out: &mut Vec<u8>,
 ) -> Result<Ran> {
     let Run { request, visit, .. } = run;
-    let at = run.entry.command.keys[0].first;
+    let at = run.entry.command.first_key();
     let name = request.arg(at);
     let store = &worker.services.store;
     let hash = run.hash.unwrap_or_else(|| store.hash(name));
-    let mut shard = store.lock(hash);
+    let Some(mut shard) = store.lock_soon(hash) else {
+        return Ok(Ran::Busy);
+    };
     let mut key = Key::find(&mut shard, name, hash, visit);
     if worker.tiers.is_some() && run.lacks(&mut key, at) {
         return Ok(Ran::MustWait);
     }
     let args = Args::new(request, at + 1);
     let reply = Reply::new(out, run.protocol);
-    handler(&mut KeyCall {
+    let result = handler(&mut KeyCall {
         args,
         key,
         reply,
         visit,
         services: &worker.services,
-    })?;
-    Ok(Ran::Done)
+    });
+    worker.note_ready(shard.take_ready());
+    result.map(|()| Ran::Done)
 }
 
 fn run_on_held(
@@ -109,38 +139,119 @@ fn run_on_held(
     worker: &Worker,
     out: &mut Vec<u8>,
 ) -> Result<Ran> {
-    let Run {
-        entry,
-        request,
-        visit,
-        ..
-    } = run;
-    let store = &worker.services.store;
-    let positions = || entry.command.key_positions(request.len()).map(|(at, _)| at);
-    let named = positions().map(|at| (request.arg(at), store.hash(request.arg(at))));
-    let names: SmallVec<[(&[u8], KeyHash); 8]> = named.collect();
-    let hashes: SmallVec<[KeyHash; 8]> = names.iter().map(|(_, hash)| *hash).collect();
-    let mut keys = HeldKeys::new(store.lock_all_of(&hashes), &names, visit);
-    if worker.tiers.is_some()
-        && positions()
-            .enumerate()
-            .any(|(index, at)| run.lacks(&mut keys.get(index), at))
-    {
+    let named = Named::of(run.entry, run.request, worker);
+    let Some(shards) = worker.services.store.lock_all_soon(&named.hashes) else {
+        return Ok(Ran::Busy);
+    };
+    let mut call = run.keys_call(&named.names, shards, worker, out);
+    let lacks = |(index, at): (usize, &usize)| run.lacks(&mut call.keys.get(index), *at);
+    if worker.tiers.is_some() && named.positions.iter().enumerate().any(lacks) {
         return Ok(Ran::MustWait);
     }
-    let args = Args::new(request, entry.name_words);
-    let reply = Reply::new(out, run.protocol);
-    handler(&mut KeysCall {
-        args,
-        keys,
-        reply,
-        visit,
-        services: &worker.services,
-    })?;
-    Ok(Ran::Done)
+    let result = handler(&mut call);
+    worker.note_ready(call.keys.take_ready());
+    result.map(|()| Ran::Done)
 }
 
-impl Run<'_> {
+/// Runs a command that may wait for its keys. If it has to, `queue` makes a ticket for it, which is queued at all its
+/// keys before anybody can change one of them.
+pub fn attempt(
+    run: Run<'_>,
+    worker: &Worker,
+    out: &mut Vec<u8>,
+    queue: Option<impl FnOnce(&Wait) -> Ticket>,
+) -> Result<Attempted> {
+    let Handler::Blocking(handler) = run.entry.command.handler else {
+        return Ok(Attempted::Done);
+    };
+    let named = Named::of(run.entry, run.request, worker);
+    let Some(shards) = worker.services.store.lock_all_soon(&named.hashes) else {
+        return Ok(Attempted::Busy);
+    };
+    let mut call = run.keys_call(&named.names, shards, worker, out);
+    let attempt = handler(&mut call);
+    if let (Ok(Attempt::Block(wait)), Some(queue)) = (&attempt, queue) {
+        call.keys.wait(queue(wait));
+    }
+    worker.note_ready(call.keys.take_ready());
+    Ok(match attempt? {
+        Attempt::Done => Attempted::Done,
+        Attempt::Block(wait) => Attempted::Blocked(wait),
+    })
+}
+
+/// Runs a command that waited, because one of its keys has changed; whether it could be served.
+pub fn attempt_woken(
+    waiting: &WaitingRequest,
+    visit: Visit,
+    worker: &Worker,
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    let Handler::Blocking(handler) = waiting.entry.command.handler else {
+        return Ok(false);
+    };
+    let run = Run {
+        entry: waiting.entry,
+        request: waiting.request.view(),
+        hash: None,
+        protocol: waiting.protocol,
+        visit,
+        missing: &[],
+    };
+    let named = Named::of(run.entry, run.request, worker);
+    let shards = worker.services.store.lock_all_of(&named.hashes);
+    let mut call = run.keys_call(&named.names, shards, worker, out);
+    call.woken = true;
+    let attempt = handler(&mut call);
+    worker.note_ready(call.keys.take_ready());
+    Ok(matches!(attempt?, Attempt::Done))
+}
+
+/// The keys that a request names.
+struct Named<'r> {
+    positions: SmallVec<[usize; 8]>,
+    names: SmallVec<[(&'r [u8], KeyHash); 8]>,
+    hashes: SmallVec<[KeyHash; 8]>,
+}
+
+impl<'r> Named<'r> {
+    fn of(entry: &Entry, request: Request<'r>, worker: &Worker) -> Self {
+        let store = &worker.services.store;
+        let found = entry.command.key_positions(request);
+        let positions: SmallVec<[usize; 8]> = found.into_iter().map(|(at, _)| at).collect();
+        let named = positions
+            .iter()
+            .map(|&at| (request.arg(at), store.hash(request.arg(at))));
+        let names: SmallVec<[(&[u8], KeyHash); 8]> = named.collect();
+        Self {
+            hashes: names.iter().map(|(_, hash)| *hash).collect(),
+            names,
+            positions,
+        }
+    }
+}
+
+impl<'a> Run<'a> {
+    fn keys_call<'c>(
+        &self,
+        names: &'c [(&'c [u8], KeyHash)],
+        shards: LockedShards<'c>,
+        worker: &'c Worker,
+        out: &'c mut Vec<u8>,
+    ) -> KeysCall<'c>
+    where
+        'a: 'c,
+    {
+        KeysCall {
+            args: Args::new(self.request, self.entry.name_words),
+            keys: HeldKeys::new(shards, names, self.visit),
+            reply: Reply::new(out, self.protocol),
+            visit: self.visit,
+            services: &worker.services,
+            woken: false,
+        }
+    }
+
     /// Whether upstream may have the key, which stands at position `at`, and L1 has not.
     #[inline]
     fn lacks(&self, key: &mut Key<'_>, at: usize) -> bool {

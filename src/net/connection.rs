@@ -85,8 +85,9 @@ impl Connection {
     }
 
     /// Takes the client off all lists.
-    fn leave(&self) {
+    fn leave(&mut self) {
         let services = &self.worker.services;
+        self.session.end_transaction(&services.store);
         services.clients.disconnect(self.session.client.id);
         services.monitors.remove(self.session.client.id);
     }

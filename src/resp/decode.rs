@@ -139,6 +139,52 @@ impl<'a> Request<'a> {
     }
 }
 
+/// A request that outlives the buffer that it came in.
+#[derive(Clone)]
+pub struct OwnedRequest {
+    bytes: Box<[u8]>,
+    words: Box<[Span]>,
+}
+
+impl OwnedRequest {
+    /// A request of these words, at least one.
+    pub fn new<'w>(words: impl IntoIterator<Item = &'w [u8]>) -> Self {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+        for word in words {
+            let start = bytes.len();
+            bytes.extend_from_slice(word);
+            spans.push(Span {
+                start,
+                end: bytes.len(),
+            });
+        }
+        assert!(!spans.is_empty(), "a request has a name");
+        Self {
+            bytes: bytes.into(),
+            words: spans.into(),
+        }
+    }
+
+    /// The request to look at.
+    pub fn view(&self) -> Request<'_> {
+        Request {
+            bytes: &self.bytes,
+            words: &self.words,
+        }
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn allocated_bytes(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.words)
+    }
+}
+
+impl From<Request<'_>> for OwnedRequest {
+    fn from(request: Request<'_>) -> Self {
+        Self::new(request.iter())
+    }
+}
+
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()

@@ -21,7 +21,7 @@ mod natural;
 pub mod number;
 pub mod reply;
 
-pub use decode::{DecodeLimits, Decoded, Decoder, ProtocolError, Request};
+pub use decode::{DecodeLimits, Decoded, Decoder, OwnedRequest, ProtocolError, Request};
 pub use frame::{Frame, FrameError, FrameKind, FrameLimits, FrameScanner, Scanned};
 pub use long_double::{NumberError, add_decimal};
 pub use reply::{ArrayMark, Protocol, Reply};

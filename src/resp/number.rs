@@ -63,6 +63,24 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
+/// Reads a double as C's `strtod` does where all of the text, up to a NUL, has to be one. Other than for
+/// [`parse_f64`], white space may stand in front, nothing at all means 0, and decimal numbers that are too large or
+/// too small become infinities or 0.
+pub fn parse_f64_of_c(text: &[u8]) -> Option<f64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let text = &text[text.iter().take_while(|byte| is_space(byte)).count()..];
+    match FloatText::parse(text)?.value {
+        FloatValue::Number(digits) if !digits.hexadecimal => {
+            str::from_utf8(text).expect("only ASCII is parsed").parse().ok()
+        }
+        _ => parse_f64(text),
+    }
+}
+
 /// IEEE 754's format of 64 bits.
 const DOUBLE: Format = Format {
     precision: 53,
@@ -134,6 +152,12 @@ const SIGNIFICANT_DIGITS: i32 = 17;
 
 /// Appends a finite number that is not negative.
 fn push_digits(text: &mut F64Text, magnitude: f64) {
+    /// Whole numbers below have no more digits than are printed.
+    const WHOLE_END: f64 = 1e17;
+    if magnitude < WHOLE_END && magnitude.fract() == 0.0 {
+        text.push(itoa::Buffer::new().format(magnitude as u64).as_bytes());
+        return;
+    }
     let mut scientific = [0; F64Text::BYTES_MAX];
     let mut unwritten = &mut scientific[..];
     write!(unwritten, "{magnitude:.*e}", SIGNIFICANT_DIGITS as usize - 1).expect("it fits");
@@ -200,6 +224,31 @@ mod tests {
 
     fn formatted(value: f64) -> String {
         String::from_utf8(format_f64(value).as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn doubles_of_c_may_be_out_of_range() {
+        let cases: [(&[u8], Option<f64>); 16] = [
+            (b"", Some(0.0)),
+            (b"1.5", Some(1.5)),
+            (b" \t\n\x0b\x0c\r-2e3", Some(-2e3)),
+            (b"1\0x", Some(1.0)),
+            (b"\0", Some(0.0)),
+            (b"1e400", Some(f64::INFINITY)),
+            (b"-1e400", Some(f64::NEG_INFINITY)),
+            (b"1e-400", Some(0.0)),
+            (b"+inf", Some(f64::INFINITY)),
+            (b"-infinity", Some(f64::NEG_INFINITY)),
+            (b"0x10", Some(16.0)),
+            (b" ", None),
+            (b"1 ", None),
+            (b"nan", None),
+            (b"1e", None),
+            (b"(1", None),
+        ];
+        for (text, number) in cases {
+            assert_eq!(parse_f64_of_c(text), number, "{}", text.escape_ascii());
+        }
     }
 
     #[test]

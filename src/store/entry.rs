@@ -8,6 +8,7 @@
 //! varint      key length, then the key
 //! Int:        8 bytes
 //! Text:       varint value length, then the value
+//! others:     8 bytes, the address of the object (see `object`), which the entry owns
 //! ```
 //!
 //! Numbers are little-endian and unaligned; lengths are LEB128 varints. A block is always allocated with the
@@ -18,6 +19,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
+use super::object::{Object, ObjectRef, Stored, Value};
+use crate::values::heap::size_class;
 use crate::values::text::Text;
 
 const GENERATION_AT: usize = 1;
@@ -25,7 +28,7 @@ const RANK_AT: usize = 2;
 const DEADLINE_AT: usize = 6;
 const FIXED_BYTES: usize = 6;
 const DEADLINE_BYTES: usize = 8;
-const INT_BYTES: usize = 8;
+const WORD_BYTES: usize = 8;
 
 const KIND_MASK: u8 = 0x07;
 const HAS_DEADLINE: u8 = 0x08;
@@ -40,6 +43,35 @@ pub enum Kind {
     Text = 0,
     /// A text whose bytes are the canonical decimal form of a 64-bit integer.
     Int = 1,
+    /// A hash.
+    Hash = 2,
+    /// A list.
+    List = 3,
+    /// A set.
+    Set = 4,
+    /// A sorted set.
+    SortedSet = 5,
+    /// A stream.
+    Stream = 6,
+}
+
+impl Kind {
+    /// The kinds by their numbers.
+    const ALL: [Self; 8] = [
+        Self::Text,
+        Self::Int,
+        Self::Hash,
+        Self::List,
+        Self::Set,
+        Self::SortedSet,
+        Self::Stream,
+        Self::Stream,
+    ];
+
+    #[inline]
+    fn is_text(self) -> bool {
+        self as u8 <= Self::Int as u8
+    }
 }
 
 /// An owned entry. Dropping it frees its block.
@@ -72,8 +104,8 @@ impl Shape {
     fn value_at(self) -> usize {
         let key_end = self.key_at() + self.key_len;
         match self.kind {
-            Kind::Int => key_end,
             Kind::Text => key_end + varint_bytes(self.value_len),
+            _ => key_end,
         }
     }
 
@@ -89,7 +121,23 @@ impl Shape {
 impl Entry {
     /// Makes an entry that holds `value`; text that is a canonical integer is the caller's to recognise.
     pub fn new(key: &[u8], value: Text<'_>, deadline_ms: Option<u64>) -> Self {
-        let shape = shape_for(key.len(), value, deadline_ms);
+        Self::build(key, shape_for(key.len(), value, deadline_ms), value, deadline_ms)
+    }
+
+    /// Makes an entry that holds an object.
+    pub fn of_object(key: &[u8], object: Object, deadline_ms: Option<u64>) -> Self {
+        let shape = Shape {
+            kind: object.kind(),
+            has_deadline: deadline_ms.is_some(),
+            key_len: key.len(),
+            value_len: WORD_BYTES,
+        };
+        let address = object.into_raw().expose_provenance();
+        Self::build(key, shape, Text::Int(address as i64), deadline_ms)
+    }
+
+    /// Makes an entry; an object's address is given as the integer that has its bits.
+    fn build(key: &[u8], shape: Shape, value: Text<'_>, deadline_ms: Option<u64>) -> Self {
         let layout = shape.layout();
         // SAFETY: the layout's size is not zero: a block has at least its fixed part.
         let block = unsafe { alloc(layout) };
@@ -137,6 +185,7 @@ impl Entry {
     /// Replaces value and deadline; rank and generation stay. Writes in place when the size class is the same.
     #[inline]
     pub fn replace(&mut self, value: Text<'_>, deadline_ms: Option<u64>) {
+        drop(self.take_object());
         let old = self.view().shape();
         let new = shape_for(old.key_len, value, deadline_ms);
         if new.block_bytes() == old.block_bytes() {
@@ -163,13 +212,67 @@ impl Entry {
             }
             return;
         }
-        *self = self.view().copied(self.view().key(), deadline_ms);
+        let fresh = self.moved(None, deadline_ms);
+        *self = fresh;
+    }
+
+    /// The entry under another key, with everything else the same. An object is moved, not copied.
+    #[must_use]
+    pub fn renamed(mut self, key: &[u8]) -> Self {
+        let deadline_ms = self.view().deadline_ms();
+        self.moved(Some(key), deadline_ms)
+    }
+
+    /// The structure that the entry holds, to be changed; `None` if it holds something else.
+    #[inline]
+    pub fn get_mut<T: Stored>(&mut self) -> Option<&mut T> {
+        let view = self.view();
+        (view.kind() == T::KIND).then(|| {
+            let pointer = ptr::with_exposed_provenance_mut::<T>(view.word() as usize);
+            // SAFETY: the entry owns the object, of which its kind tells the type, and is borrowed mutably.
+            unsafe { &mut *pointer }
+        })
+    }
+
+    /// Everything of this entry in a new one with this key (its own if there is none) and this deadline. An object
+    /// goes with it; then this entry holds a number.
+    fn moved(&mut self, key: Option<&[u8]>, deadline_ms: Option<u64>) -> Self {
+        let view = self.view();
+        let flags = view.byte(0) & EDITED;
+        let (rank, generation) = (view.rank(), view.generation());
+        let key = key.unwrap_or(view.key());
+        let mut fresh = match self.view().value() {
+            Value::Text(text) => Self::new(key, text, deadline_ms),
+            Value::Object(_) => {
+                // The view of the key ends before the object is taken: it is copied first.
+                let key: smallvec::SmallVec<[u8; 64]> = key.into();
+                let object = self.take_object().expect("the entry holds an object");
+                Self::of_object(&key, object, deadline_ms)
+            }
+        };
+        fresh.set_rank(rank);
+        fresh.set_generation(generation);
+        fresh.put(0, [fresh.view().byte(0) | flags]);
+        fresh
+    }
+
+    /// Takes the object out, if there is one; then the entry holds a number of no meaning.
+    fn take_object(&mut self) -> Option<Object> {
+        let view = self.view();
+        let kind = view.kind();
+        if kind.is_text() {
+            return None;
+        }
+        let pointer = ptr::with_exposed_provenance_mut(view.word() as usize);
+        self.put(0, [view.byte(0) & !KIND_MASK | Kind::Int as u8]);
+        // SAFETY: the address is that of an object of this kind, which the entry owned until the line above.
+        unsafe { Object::from_raw(kind, pointer) }
     }
 
     /// Lends the value's bytes for editing, grown with zero bytes to `len` if it is shorter; an integer becomes
     /// its digits first. Marks the value as edited. O(1) amortised over growing edits, beside the zeroing.
     pub fn edit(&mut self, len: usize) -> &mut [u8] {
-        if let Text::Int(number) = self.view().value() {
+        if let Value::Text(Text::Int(number)) = self.view().value() {
             let mut digits = itoa::Buffer::new();
             self.replace(
                 Text::Bytes(digits.format(number).as_bytes()),
@@ -250,27 +353,64 @@ impl<'a> EntryRef<'a> {
         self.bytes(head + width, len)
     }
 
-    /// The value.
+    /// The value, if it is a text.
     #[inline]
-    pub fn value(self) -> Text<'a> {
-        let key = self.key();
-        let key_end = key.as_ptr() as usize + key.len() - self.0.as_ptr() as usize;
+    pub fn text(self) -> Option<Text<'a>> {
         match self.kind() {
-            Kind::Int => Text::Int(i64::from_le_bytes(self.array(key_end))),
             Kind::Text => {
-                let (len, width) = self.varint(key_end);
-                Text::Bytes(self.bytes(key_end + width, len))
+                let at = self.key_end();
+                let (len, width) = self.varint(at);
+                Some(Text::Bytes(self.bytes(at + width, len)))
             }
+            Kind::Int => Some(Text::Int(self.word() as i64)),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is a structure of this type.
+    #[inline]
+    pub fn get<T: Stored>(self) -> Option<&'a T> {
+        (self.kind() == T::KIND).then(|| {
+            let pointer = ptr::with_exposed_provenance::<T>(self.word() as usize);
+            // SAFETY: the entry owns the object, of which its kind tells the type, and is borrowed.
+            unsafe { &*pointer }
+        })
+    }
+
+    /// The value, if it is a structure.
+    pub fn object(self) -> Option<ObjectRef<'a>> {
+        if self.kind().is_text() {
+            return None;
+        }
+        let pointer = ptr::with_exposed_provenance(self.word() as usize);
+        // SAFETY: the entry owns the object, of which its kind tells the type, and is borrowed.
+        unsafe { ObjectRef::from_raw(self.kind(), pointer) }
+    }
+
+    /// The value.
+    pub fn value(self) -> Value<'a> {
+        match (self.text(), self.object()) {
+            (Some(text), _) => Value::Text(text),
+            (None, object) => Value::Object(object.expect("a value is a text or an object")),
         }
     }
 
     /// What the value is stored as.
     #[inline]
     pub fn kind(self) -> Kind {
-        match self.byte(0) & KIND_MASK {
-            0 => Kind::Text,
-            _ => Kind::Int,
-        }
+        Kind::ALL[usize::from(self.byte(0) & KIND_MASK)]
+    }
+
+    /// The eight bytes behind the key.
+    #[inline]
+    fn word(self) -> u64 {
+        u64::from_le_bytes(self.array(self.key_end()))
+    }
+
+    #[inline]
+    fn key_end(self) -> usize {
+        let key = self.key();
+        key.as_ptr() as usize + key.len() - self.0.as_ptr() as usize
     }
 
     /// When the entry dies, in Unix milliseconds; `None` means never.
@@ -305,27 +445,30 @@ impl<'a> EntryRef<'a> {
 
     /// Redis's name for the type of the value.
     pub fn type_name(self) -> &'static str {
-        match self.kind() {
-            Kind::Text | Kind::Int => "string",
-        }
+        self.object().map_or("string", ObjectRef::type_name)
     }
 
-    /// An entry with another key and everything else the same.
+    /// An entry with another key and everything else the same. Linear in the value.
     pub fn copied_for(self, key: &[u8]) -> Entry {
-        self.copied(key, self.deadline_ms())
-    }
-
-    fn copied(self, key: &[u8], deadline_ms: Option<u64>) -> Entry {
-        let mut copy = Entry::new(key, self.value(), deadline_ms);
+        let deadline_ms = self.deadline_ms();
+        let mut copy = match self.value() {
+            Value::Text(text) => Entry::new(key, text, deadline_ms),
+            Value::Object(object) => Entry::of_object(key, object.cloned(), deadline_ms),
+        };
         copy.set_rank(self.rank());
         copy.set_generation(self.generation());
         copy.put(0, [copy.view().byte(0) | self.byte(0) & EDITED]);
         copy
     }
 
-    /// Bytes of the entry's allocation. O(1).
+    /// Bytes of the entry's allocation, and of those of its object. O(1).
+    #[inline]
     pub fn allocated_bytes(self) -> usize {
-        self.shape().block_bytes()
+        let block = self.shape().block_bytes();
+        if self.kind().is_text() {
+            return block;
+        }
+        block + self.object().map_or(0, ObjectRef::allocated_bytes)
     }
 
     /// The entry behind an address that [`Entry::into_address`] gave.
@@ -351,8 +494,8 @@ impl<'a> EntryRef<'a> {
         let (key_len, width) = self.varint(head);
         let kind = self.kind();
         let value_len = match kind {
-            Kind::Int => INT_BYTES,
             Kind::Text => self.varint(head + width + key_len).0,
+            _ => WORD_BYTES,
         };
         Shape {
             kind,
@@ -402,25 +545,15 @@ impl<'a> EntryRef<'a> {
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        drop(self.take_object());
         // SAFETY: the block was allocated with the layout of its shape and is not used again.
         unsafe { dealloc(self.0.as_ptr(), self.view().shape().layout()) }
     }
 }
 
-/// The size that the allocator gives for a request of `bytes`: multiples of 16 up to 128, then four classes per
-/// doubling. These are jemalloc's classes (jemalloc(3), "size classes"), so rounding up costs nothing.
-#[inline]
-pub fn size_class(bytes: usize) -> usize {
-    if bytes <= 128 {
-        return bytes.next_multiple_of(16);
-    }
-    let step = 1 << ((bytes - 1).ilog2() - 2);
-    bytes.next_multiple_of(step)
-}
-
 fn shape_for(key_len: usize, value: Text<'_>, deadline_ms: Option<u64>) -> Shape {
     let (kind, value_len) = match value {
-        Text::Int(_) => (Kind::Int, INT_BYTES),
+        Text::Int(_) => (Kind::Int, WORD_BYTES),
         Text::Bytes(bytes) => (Kind::Text, bytes.len()),
     };
     Shape {
@@ -529,23 +662,6 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn size_classes_are_those_of_the_allocator() {
-        let pairs = [
-            (1, 16),
-            (86, 96),
-            (128, 128),
-            (129, 160),
-            (160, 160),
-            (161, 192),
-            (1046, 1280),
-            (4097, 5120),
-        ];
-        for (bytes, class) in pairs {
-            assert_eq!(size_class(bytes), class, "{bytes}");
-        }
-    }
-
-    #[test]
     fn an_entry_of_64_bytes_costs_16_beyond_key_and_value() {
         let plain = Entry::new(&[b'k'; 16], Text::Bytes(&[b'v'; 64]), None);
         let dated = Entry::new(&[b'k'; 16], Text::Bytes(&[b'v'; 64]), Some(1));
@@ -574,10 +690,13 @@ mod tests {
     }
 
     fn bytes_of(entry: &Entry) -> Vec<u8> {
-        match entry.view().value() {
-            Text::Int(number) => number.to_string().into_bytes(),
-            Text::Bytes(bytes) => bytes.to_vec(),
-        }
+        let mut bytes = Vec::new();
+        entry
+            .view()
+            .text()
+            .expect("the value is a text")
+            .write_into(&mut bytes);
+        bytes
     }
 
     proptest! {

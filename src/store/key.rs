@@ -2,10 +2,17 @@
 
 use super::Visit;
 use super::entry::{Entry, EntryRef, Kind};
+use super::events::Class;
 use super::hash::KeyHash;
+use super::object::{ObjectRef, Stored};
 use super::shard::Shard;
 use super::table::Position;
+use crate::values::random::Random;
 use crate::values::text::{Text, canonical_integer};
+
+/// The key holds another type of value than the command works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongType;
 
 /// A key, looked up once. Dead entries were removed on the way; an entry of an earlier feed generation counts
 /// as absent, since upstream may hold something newer.
@@ -35,12 +42,12 @@ impl<'s> Key<'s> {
         key
     }
 
-    /// The value at `name`, in a shard that is lent for looking only: nothing is counted or removed. O(1).
-    pub fn peek_in<'a>(shard: &'a Shard, name: &[u8], hash: KeyHash, visit: Visit) -> Option<Text<'a>> {
+    /// The entry of `name`, in a shard that is lent for looking only: nothing is counted or removed. O(1).
+    pub fn peek_in<'a>(shard: &'a Shard, name: &[u8], hash: KeyHash, visit: Visit) -> Option<EntryRef<'a>> {
         let entry = shard.entry(visit.db, shard.find(visit.db, hash, name)?);
         let dead = entry.deadline_ms().is_some_and(|at| at <= visit.now_ms);
         let outdated = entry.generation() != shard.settings().generation();
-        (!dead && !outdated).then(|| entry.value())
+        (!dead && !outdated).then_some(entry)
     }
 
     /// The key itself.
@@ -54,11 +61,19 @@ impl<'s> Key<'s> {
         self.position.is_some()
     }
 
-    /// The value, read for a client: counts a hit or a miss, and the hit for eviction.
+    /// The text, read for a client: counts a hit or a miss, and the hit for eviction. Fails if the key holds
+    /// something else.
     #[inline]
-    pub fn read(&mut self) -> Option<Text<'_>> {
-        let found = self.probe();
-        found.then(|| self.peek()).flatten()
+    pub fn read(&mut self) -> Result<Option<Text<'_>>, WrongType> {
+        self.probe();
+        self.peek()
+    }
+
+    /// The structure, read for a client: otherwise like [`Key::read`].
+    #[inline]
+    pub fn read_as<T: Stored>(&mut self) -> Result<Option<&T>, WrongType> {
+        self.probe();
+        self.peek_as()
     }
 
     /// Counts a hit or a miss as [`Key::read`] does; tells which.
@@ -81,6 +96,9 @@ impl<'s> Key<'s> {
             &mut totals.misses
         };
         *counter += 1;
+        if self.position.is_none() {
+            self.notify(Class::MISS, "keymiss");
+        }
         self.position.is_some()
     }
 
@@ -98,10 +116,22 @@ impl<'s> Key<'s> {
         self.touch();
     }
 
-    /// The value, without counting anything.
+    /// The text, without counting anything. Fails if the key holds something else.
     #[inline]
-    pub fn peek(&self) -> Option<Text<'_>> {
-        self.entry().map(EntryRef::value)
+    pub fn peek(&self) -> Result<Option<Text<'_>>, WrongType> {
+        match self.entry() {
+            Some(entry) => entry.text().ok_or(WrongType).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The structure, without counting anything. Fails if the key holds something else.
+    #[inline]
+    pub fn peek_as<T: Stored>(&self) -> Result<Option<&T>, WrongType> {
+        match self.entry() {
+            Some(entry) => entry.get().ok_or(WrongType).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The entry as it stands, for what inspects rather than reads.
@@ -121,10 +151,11 @@ impl<'s> Key<'s> {
         /// Longest text that Redis stores in one piece with its header.
         const EMBEDDED_MAX: usize = 44;
         let entry = self.entry()?;
-        Some(match entry.kind() {
-            Kind::Int => "int",
-            Kind::Text if entry.is_edited() || entry.value().len() > EMBEDDED_MAX => "raw",
-            Kind::Text => "embstr",
+        Some(match (entry.kind(), entry.text()) {
+            (Kind::Int, _) => "int",
+            (_, Some(text)) if entry.is_edited() || text.len() > EMBEDDED_MAX => "raw",
+            (_, Some(_)) => "embstr",
+            (_, None) => entry.object().map_or("", ObjectRef::encoding),
         })
     }
 
@@ -144,11 +175,14 @@ impl<'s> Key<'s> {
     #[inline]
     pub fn put(&mut self, value: Text<'_>, deadline_ms: Option<u64>) {
         let Visit { db, now_ms, .. } = self.visit;
+        if self.entry().is_some_and(|entry| entry.text().is_none()) {
+            self.discard();
+        }
         if let Some(position) = self.position {
             self.shard.replace(db, position, value, deadline_ms, now_ms);
             self.shard.touch(db, position, now_ms);
         } else {
-            self.create(value, deadline_ms);
+            self.create(Entry::new(self.name, value, deadline_ms));
         }
         self.changed();
     }
@@ -163,6 +197,78 @@ impl<'s> Key<'s> {
         });
     }
 
+    /// Changes the structure in place; `change` gives its result and how many changes it made. If it made any,
+    /// `event` is told; a structure that is void then is removed. `None` if there is no entry; fails if the key holds
+    /// something else.
+    pub fn update<T: Stored, R>(
+        &mut self,
+        event: &str,
+        change: impl FnOnce(&mut T) -> (R, u64),
+    ) -> Result<Option<R>, WrongType> {
+        let Some(position) = self.position else {
+            return Ok(None);
+        };
+        if self.peek_as::<T>()?.is_none() {
+            return Ok(None);
+        }
+        self.use_at(position);
+        let (result, changes, is_void) = self.change_object::<T, R>(position, change);
+        if changes > 0 {
+            self.shard.totals.changes += changes - 1;
+            self.changed();
+            self.notify(T::CLASS, event);
+        }
+        if is_void {
+            self.remove_void();
+        }
+        Ok(Some(result))
+    }
+
+    /// The same, for a key that is created if it is not there. A structure that is void afterwards was never there.
+    pub fn upsert<T: Stored, R>(
+        &mut self,
+        event: &str,
+        change: impl FnOnce(&mut T) -> (R, u64),
+    ) -> Result<R, WrongType> {
+        if self.position.is_some() {
+            let result = self.update(event, change)?;
+            return Ok(result.expect("the entry exists"));
+        }
+        let mut value = Box::<T>::default();
+        let (result, changes) = change(&mut value);
+        if !value.is_void() {
+            self.create(Entry::of_object(self.name, value.into_object(), None));
+            self.shard.totals.changes += changes.saturating_sub(1);
+            self.changed();
+            self.notify(T::CLASS, event);
+        }
+        Ok(result)
+    }
+
+    /// Stores a structure, whatever the key holds, without a deadline, and tells `event`. One that is void removes the
+    /// key instead.
+    pub fn store_value<T: Stored>(&mut self, event: &str, value: T) {
+        if value.is_void() {
+            if self.remove() {
+                self.notify(Class::GENERIC, "del");
+            }
+            return;
+        }
+        self.adopt(Entry::of_object(self.name, Box::new(value).into_object(), None));
+        self.notify(T::CLASS, event);
+    }
+
+    /// Tells of an event of this key, if anybody listens.
+    #[inline]
+    pub fn notify(&self, class: Class, event: &str) {
+        self.shard.notice(self.visit.db, self.name, class, event);
+    }
+
+    /// Randomness that differs from call to call.
+    pub fn random(&mut self) -> Random {
+        Random::new(self.shard.random.bits())
+    }
+
     /// Stores an entry that bears this key: one that was taken from another database, or copied for this key.
     pub fn adopt(&mut self, entry: Entry) {
         debug_assert_eq!(
@@ -170,17 +276,17 @@ impl<'s> Key<'s> {
             self.name,
             "an entry is stored under its own key"
         );
-        if let Some(position) = self.position {
-            drop(self.shard.remove(self.visit.db, position));
+        let Visit { db, now_ms, .. } = self.visit;
+        let is_new = !self.discard();
+        self.position = Some(self.shard.adopt(db, self.hash, entry, now_ms));
+        if is_new {
+            self.notify(Class::NEW, "new");
         }
-        self.position = Some(
-            self.shard
-                .adopt(self.visit.db, self.hash, entry, self.visit.now_ms),
-        );
         self.changed();
     }
 
-    /// Lends the value's bytes for editing, grown with zero bytes to at least `len`; an absent key is created.
+    /// Lends the text's bytes for editing, grown with zero bytes to at least `len`; an absent key is created,
+    /// and something else than a text is lost: see to it before.
     pub fn edit<R>(&mut self, len: usize, edit: impl FnOnce(&mut [u8]) -> R) -> R {
         self.edit_counted(len, |bytes| (edit(bytes), 1))
     }
@@ -190,12 +296,15 @@ impl<'s> Key<'s> {
         let Visit { db, now_ms, .. } = self.visit;
         let position = self
             .position
-            .unwrap_or_else(|| self.create(Text::Bytes(b""), None));
+            .unwrap_or_else(|| self.create(Entry::new(self.name, Text::Bytes(b""), None)));
         self.use_at(position);
         let (result, changes) = self
             .shard
             .change(db, position, now_ms, |entry| edit(entry.edit(len)));
-        self.shard.totals.changes += changes;
+        if changes > 0 {
+            self.shard.totals.changes += changes - 1;
+            self.changed();
+        }
         result
     }
 
@@ -215,9 +324,13 @@ impl<'s> Key<'s> {
         Some(self.shard.remove(self.visit.db, position))
     }
 
-    /// Removes the entry; tells whether there was one.
+    /// Removes the entry; tells whether there was one. What is large is freed aside.
     pub fn remove(&mut self) -> bool {
-        self.take().is_some()
+        let removed = self.discard();
+        if removed {
+            self.changed();
+        }
+        removed
     }
 
     /// The same key in another database.
@@ -235,13 +348,44 @@ impl<'s> Key<'s> {
 
     /// Adds the entry, which is not there.
     #[inline]
-    fn create(&mut self, value: Text<'_>, deadline_ms: Option<u64>) -> Position {
-        let entry = Entry::new(self.name, value, deadline_ms);
-        let position = self
-            .shard
-            .insert(self.visit.db, self.hash, entry, self.visit.now_ms);
+    fn create(&mut self, entry: Entry) -> Position {
+        let Visit { db, now_ms, .. } = self.visit;
+        let position = self.shard.insert(db, self.hash, entry, now_ms);
         self.position = Some(position);
+        self.notify(Class::NEW, "new");
         position
+    }
+
+    /// Changes the structure at `position`, which holds one of this type, and keeps the books.
+    #[inline]
+    fn change_object<T: Stored, R>(
+        &mut self,
+        position: Position,
+        change: impl FnOnce(&mut T) -> (R, u64),
+    ) -> (R, u64, bool) {
+        let Visit { db, now_ms, .. } = self.visit;
+        self.shard.change(db, position, now_ms, |entry| {
+            let value = entry.get_mut::<T>().expect("the type was looked at");
+            let (result, changes) = change(value);
+            (result, changes, value.is_void())
+        })
+    }
+
+    /// Removes a structure that has become void.
+    #[cold]
+    fn remove_void(&mut self) {
+        self.discard();
+        self.notify(Class::GENERIC, "del");
+    }
+
+    /// Removes the entry, without a word to anybody; tells whether there was one.
+    fn discard(&mut self) -> bool {
+        let Some(position) = self.position.take() else {
+            return false;
+        };
+        let entry = self.shard.remove(self.visit.db, position);
+        self.shard.discard(entry);
+        true
     }
 
     #[inline]
@@ -257,15 +401,15 @@ impl<'s> Key<'s> {
         let entry = self.shard.entry(self.visit.db, position);
         if entry.deadline_ms().is_some_and(|at| at <= self.visit.now_ms) {
             self.position = None;
-            drop(self.shard.remove(self.visit.db, position));
-            self.shard.totals.expired += 1;
+            self.shard.expire(self.visit.db, position);
         } else if entry.generation() != self.shard.settings().generation() {
-            self.position = None;
-            drop(self.shard.remove(self.visit.db, position));
+            self.discard();
         }
     }
 
+    #[inline]
     fn changed(&mut self) {
         self.shard.totals.changes += 1;
+        self.shard.note_change(self.visit.db, self.name);
     }
 }

@@ -4,14 +4,17 @@
 //! reads a clock or knows a protocol.
 
 mod absent;
+mod attention;
 mod entry;
+pub mod events;
 pub mod eviction;
 mod expiry;
 mod generation;
 mod hash;
 mod key;
+mod lock;
 mod memory;
-mod random;
+mod object;
 mod reclaim;
 mod scan;
 mod shard;
@@ -21,19 +24,24 @@ mod table;
 mod tests;
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use parking_lot::{Mutex, MutexGuard};
 
 pub use absent::Approach;
-pub use entry::{Entry, EntryRef, size_class};
+pub use attention::{FullName, Ticket, Watch};
+pub use entry::{Entry, EntryRef};
+use events::{Class, Observer};
 use eviction::{POLICIES, Policy, Tuning};
 pub use hash::KeyHash;
 use hash::KeyHasher;
-pub use key::Key;
+pub use key::{Key, WrongType};
+pub use lock::ShardGuard;
+use lock::{Hold, ShardLock};
 use memory::Budget;
+pub use object::{Object, ObjectRef, Stored, Value};
 pub use reclaim::Reclaimed;
 use reclaim::Reclaimer;
 pub use scan::Cursor;
@@ -42,7 +50,11 @@ pub use shard::Shard;
 pub use sweep::Swept;
 pub use table::SLOT_BYTES;
 
-use crate::limits::{EVICTION_BUCKETS_MAX, EVICTIONS_PER_REQUEST_MAX, SHARD_BITS};
+use crate::limits::{EVICTION_BUCKETS_MAX, EVICTIONS_PER_REQUEST_MAX, LOCK_PATIENCE_US, SHARD_BITS};
+
+/// How long a request waits on its thread for a shard that another one works on, before it lets its connection's
+/// neighbours go first: some commands take long, and nobody else should wait for them.
+const LOCK_PATIENCE: Duration = Duration::from_micros(LOCK_PATIENCE_US);
 
 /// What a visit to the store is made with.
 #[derive(Debug, Clone, Copy)]
@@ -119,9 +131,25 @@ pub struct Settings {
     generation: AtomicU8,
     generations_unpurged: AtomicU32,
     sweeps: AtomicBool,
+    /// The classes of events that are told to the observer.
+    observed: AtomicU16,
+    observer: OnceLock<Box<dyn Observer>>,
+    reclaimer: Reclaimer,
 }
 
 impl Settings {
+    #[inline]
+    fn is_observed(&self, class: Class) -> bool {
+        self.observed.load(Relaxed) & class.0 != 0
+    }
+
+    #[cold]
+    fn notice(&self, db: usize, key: &[u8], class: Class, event: &str) {
+        if let Some(observer) = self.observer.get() {
+            observer.notice(db, key, class, event);
+        }
+    }
+
     #[inline]
     fn policy(&self) -> &'static dyn Policy {
         POLICIES[self.policy.load(Relaxed)]
@@ -143,21 +171,41 @@ impl Settings {
 
 /// All entries of the server.
 pub struct Store {
-    shards: Box<[CachePadded<Mutex<Shard>>]>,
+    shards: Box<[CachePadded<ShardLock>]>,
     settings: Arc<Settings>,
     /// The shard that evicts when the one that is written to has nothing to give.
     evict_next: AtomicUsize,
     /// The shard that the sweep goes on with.
     sweep_next: AtomicUsize,
-    reclaimer: Reclaimer,
 }
 
 /// Shards locked together, in index order. Made for one command; O(keys).
 pub struct LockedShards<'s> {
-    guards: smallvec::SmallVec<[(u32, MutexGuard<'s, Shard>); 4]>,
+    guards: smallvec::SmallVec<[(u32, ShardGuard<'s>); 4]>,
+}
+
+/// Shards that a transaction holds; see [`Store::hold`].
+pub struct HeldShards<'s> {
+    _holds: Vec<Hold<'s>>,
+}
+
+/// The shards of these keys, each once, in the order in which they must be locked.
+fn in_order(hashes: &[KeyHash]) -> smallvec::SmallVec<[u32; 16]> {
+    let mut indices: smallvec::SmallVec<[u32; 16]> = hashes.iter().map(|hash| hash.shard).collect();
+    indices.sort_unstable();
+    indices.dedup();
+    indices
 }
 
 impl LockedShards<'_> {
+    /// Takes the keys of these shards that were changed while a command waited for them.
+    pub fn take_ready(&mut self) -> Vec<FullName> {
+        self.guards
+            .iter_mut()
+            .flat_map(|(_, shard)| shard.take_ready())
+            .collect()
+    }
+
     /// The locked shard of a key with this hash.
     pub fn of(&mut self, hash: KeyHash) -> &mut Shard {
         let found = self.guards.binary_search_by_key(&hash.shard, |(index, _)| *index);
@@ -185,15 +233,17 @@ impl Store {
             generation: AtomicU8::new(0),
             generations_unpurged: AtomicU32::new(0),
             sweeps: AtomicBool::new(true),
+            observed: AtomicU16::new(0),
+            observer: OnceLock::new(),
+            reclaimer: Reclaimer::default(),
         });
-        let shard = |seed| CachePadded::new(Mutex::new(Shard::new(Arc::clone(&settings), seed)));
+        let shard = |seed| CachePadded::new(ShardLock::new(Shard::new(Arc::clone(&settings), seed)));
         let shards = (1..=1u64 << SHARD_BITS).map(shard).collect();
         Self {
             shards,
             settings,
             evict_next: AtomicUsize::new(0),
             sweep_next: AtomicUsize::new(0),
-            reclaimer: Reclaimer::default(),
         }
     }
 
@@ -237,25 +287,64 @@ impl Store {
     #[inline]
     pub fn prefetch(&self, db: usize, hash: KeyHash) {
         let shard = self.shards[hash.shard as usize].try_lock();
-        if let Some(keyspace) = shard.as_ref().and_then(|shard| shard.keyspace(db)) {
+        if let Some(keyspace) = shard.as_deref().and_then(|shard| shard.keyspace(db)) {
             keyspace.table.prefetch(hash);
         }
     }
 
+    /// Tells `observer` of all events from now on whose class [`Store::observe`] chooses.
+    pub fn set_observer(&self, observer: Box<dyn Observer>) {
+        let _first_wins = self.settings.observer.set(observer);
+    }
+
+    /// Chooses the classes of events that the observer is told, as their bits.
+    pub fn observe(&self, classes: u16) {
+        self.settings.observed.store(classes, Relaxed);
+    }
+
+    /// Locks the shard of one key, unless somebody else keeps it for long.
+    #[inline]
+    pub fn lock_soon(&self, hash: KeyHash) -> Option<ShardGuard<'_>> {
+        self.shards[hash.shard as usize].lock_within(LOCK_PATIENCE)
+    }
+
+    /// The same for the shards of several keys, in index order.
+    pub fn lock_all_soon(&self, hashes: &[KeyHash]) -> Option<LockedShards<'_>> {
+        let lock = |index: u32| Some((index, self.shards[index as usize].lock_within(LOCK_PATIENCE)?));
+        let guards = in_order(hashes).into_iter().map(lock).collect::<Option<_>>()?;
+        Some(LockedShards { guards })
+    }
+
+    /// Holds the shards of these keys for a transaction, unless somebody keeps one for long: until the result is
+    /// dropped they are this thread's alone, and locking one takes no time.
+    pub fn hold(&self, hashes: &[KeyHash]) -> Option<HeldShards<'_>> {
+        let indices = in_order(hashes);
+        self.hold_shards(indices.into_iter().map(|index| index as usize))
+    }
+
+    /// The same for all shards.
+    pub fn hold_all(&self) -> Option<HeldShards<'_>> {
+        self.hold_shards(0..self.shards.len())
+    }
+
+    fn hold_shards(&self, indices: impl Iterator<Item = usize>) -> Option<HeldShards<'_>> {
+        let hold = |index: usize| self.shards[index].hold_within(LOCK_PATIENCE);
+        Some(HeldShards {
+            _holds: indices.map(hold).collect::<Option<_>>()?,
+        })
+    }
+
     /// Locks the shard of one key.
     #[inline]
-    pub fn lock(&self, hash: KeyHash) -> MutexGuard<'_, Shard> {
+    pub fn lock(&self, hash: KeyHash) -> ShardGuard<'_> {
         self.shards[hash.shard as usize].lock()
     }
 
     /// Locks the shards of several keys, each once, in index order.
     pub fn lock_all_of(&self, hashes: &[KeyHash]) -> LockedShards<'_> {
-        let mut indices: smallvec::SmallVec<[u32; 16]> = hashes.iter().map(|hash| hash.shard).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        let guards = indices
-            .iter()
-            .map(|&index| (index, self.shards[index as usize].lock()))
+        let guards = in_order(hashes)
+            .into_iter()
+            .map(|index| (index, self.shards[index as usize].lock()))
             .collect();
         LockedShards { guards }
     }
@@ -338,7 +427,7 @@ impl Store {
                 ..Totals::default()
             };
         }
-        self.reclaimer.reset();
+        self.settings.reclaimer.reset();
     }
 
     /// Empties one database, shard by shard; what it held is freed aside. Returns how many entries there were.
@@ -369,18 +458,26 @@ impl Store {
             }
         }
         let entries = keyspaces.iter().map(|keyspace| keyspace.table.len()).sum();
-        self.reclaimer.free_keyspaces(keyspaces);
+        self.settings.reclaimer.free_keyspaces(keyspaces);
         entries
     }
 
     /// Frees an entry that was taken out: aside, where that would take a while.
     pub fn free(&self, entry: Entry) {
-        self.reclaimer.free_entry(entry);
+        self.settings.reclaimer.free_entry(entry);
     }
 
     /// What is freed aside.
     pub fn reclaimed(&self) -> Reclaimed {
-        self.reclaimer.reclaimed()
+        self.settings.reclaimer.reclaimed()
+    }
+
+    /// Takes the keys of all shards that were changed while a command waited for them. O(shards).
+    pub fn take_ready(&self) -> Vec<FullName> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.lock().take_ready())
+            .collect()
     }
 
     /// Exchanges two databases at once: all shards are locked.
@@ -437,7 +534,8 @@ impl Store {
         let mut removed = false;
         for db in 0..self.settings.databases {
             if let Some(position) = shard.find(db, hash, key) {
-                drop(shard.remove(db, position));
+                let entry = shard.remove(db, position);
+                shard.discard(entry);
                 removed = true;
             }
         }

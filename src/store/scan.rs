@@ -5,9 +5,9 @@
 //! the tables grow or shrink meanwhile.
 
 use super::entry::EntryRef;
-use super::random::Random;
 use super::shard::Shard;
 use super::{Store, Visit};
+use crate::values::random::Random;
 
 const ORDER_BITS: u32 = 32;
 

@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use super::absent::AbsentKeys;
+use super::attention::{Attention, FullName};
 use super::entry::{Entry, EntryRef};
+use super::events::Class;
 use super::eviction::{Candidate, Policy};
 use super::expiry::DeadlineCounts;
 use super::hash::KeyHash;
-use super::random::Random;
 use super::table::{Position, Table};
 use super::{Settings, Totals};
+use crate::values::random::Random;
 use crate::values::text::Text;
 
 /// The entries of one database in one shard, and the books about them: taking them out is O(1).
@@ -93,6 +95,7 @@ pub struct Shard {
     keyspaces: Keyspaces,
     settings: Arc<Settings>,
     absent: Option<Box<AbsentKeys>>,
+    attention: Option<Box<Attention>>,
     /// Entries and tables.
     used_bytes: i64,
     /// The part of `used_bytes` that the budget does not know yet.
@@ -111,6 +114,7 @@ impl Shard {
             },
             settings,
             absent: None,
+            attention: None,
             used_bytes: 0,
             unreported: 0,
             random: Random::new(seed),
@@ -131,6 +135,62 @@ impl Shard {
     /// The same, unless nothing was ever asked.
     pub fn known_absent(&mut self) -> Option<&mut AbsentKeys> {
         self.absent.as_deref_mut().filter(|absent| !absent.is_empty())
+    }
+
+    /// Who wants to know of changes.
+    pub fn attention(&mut self) -> &mut Attention {
+        self.attention.get_or_insert_default()
+    }
+
+    /// Does something with who wants to know of changes, if anybody does.
+    pub(super) fn with_attention<R>(&mut self, visit: impl FnOnce(&mut Attention) -> R) -> Option<R> {
+        let attention = self.attention.as_deref_mut()?;
+        let result = visit(attention);
+        if attention.is_empty() {
+            self.attention = None;
+        }
+        Some(result)
+    }
+
+    /// Takes the keys that were changed while a command waited for them.
+    #[inline]
+    pub fn take_ready(&mut self) -> Vec<FullName> {
+        if self.attention.is_none() {
+            return Vec::new();
+        }
+        self.with_attention(Attention::take_ready).unwrap_or_default()
+    }
+
+    /// Tells those who want to know that a key was changed.
+    #[inline]
+    pub(super) fn note_change(&mut self, db: usize, key: &[u8]) {
+        if let Some(attention) = &mut self.attention {
+            attention.changed(db, key);
+        }
+    }
+
+    /// Tells of an event, if anybody listens.
+    #[inline]
+    pub(super) fn notice(&self, db: usize, key: &[u8], class: Class, event: &str) {
+        if self.settings.is_observed(class) {
+            self.settings.notice(db, key, class, event);
+        }
+    }
+
+    /// Frees an entry that was removed: aside, where that would take a while.
+    pub(super) fn discard(&self, entry: Entry) {
+        self.settings.reclaimer.free_entry(entry);
+    }
+
+    /// Removes an entry whose deadline has passed.
+    #[cold]
+    pub(super) fn expire(&mut self, db: usize, position: Position) {
+        let entry = self.remove(db, position);
+        self.totals.expired += 1;
+        let key = entry.view().key();
+        self.note_change(db, key);
+        self.notice(db, key, Class::EXPIRED, "expired");
+        self.discard(entry);
     }
 
     #[inline]
@@ -262,15 +322,31 @@ impl Shard {
         {
             return None;
         }
+        self.note_changes(db, &[db]);
         let taken = std::mem::take(self.keyspace_mut(db));
         self.charge(-(taken.used_bytes() as i64));
         Some(taken)
+    }
+
+    /// Tells those who want to know of a key of `db` that it was changed, if one of `databases` has it.
+    fn note_changes(&mut self, db: usize, databases: &[usize]) {
+        let Some(mut attention) = self.attention.take() else {
+            return;
+        };
+        attention.changed_where(db, |key| {
+            let hash = self.settings.hasher.hash(key);
+            databases.iter().any(|&db| self.find(db, hash, key).is_some())
+        });
+        self.attention = Some(attention);
     }
 
     /// Exchanges two databases.
     pub(super) fn swap(&mut self, a: usize, b: usize) {
         if a == b {
             return;
+        }
+        for (here, there) in [(a, b), (b, a)] {
+            self.note_changes(here, &[here, there]);
         }
         let of_a = std::mem::take(self.keyspace_mut(a));
         let of_b = std::mem::replace(self.keyspace_mut(b), of_a);
@@ -279,15 +355,19 @@ impl Shard {
 
     /// Evicts the most dispensable entry of a small sample, for which at most `buckets_max` buckets are read.
     /// `None` when no entry met may go.
-    pub(super) fn evict_one(&mut self, now_ms: u64, samples: usize, buckets_max: usize) -> Option<Entry> {
+    pub(super) fn evict_one(&mut self, now_ms: u64, samples: usize, buckets_max: usize) -> Option<()> {
         let (db, position, dead) = self.sample_victim(now_ms, samples, buckets_max)?;
-        let entry = self.remove(db, position);
         if dead {
-            self.totals.expired += 1;
+            self.expire(db, position);
         } else {
+            let entry = self.remove(db, position);
             self.totals.evicted += 1;
+            let key = entry.view().key();
+            self.note_change(db, key);
+            self.notice(db, key, Class::EVICTED, "evicted");
+            self.discard(entry);
         }
-        Some(entry)
+        Some(())
     }
 
     /// Looks at `samples` entries from a random place on: the one to go, and whether it was dead anyway.

@@ -5,8 +5,6 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::MutexGuard;
-
 use super::Store;
 use super::expiry::{DeadlineCounts, FAR, FAR_PATIENCE_MS};
 use super::shard::Shard;
@@ -58,7 +56,7 @@ impl Store {
                 let mut next = Some(0);
                 while let Some(order) = next {
                     next = shard.sweep_slice(db, order, now_ms, swept);
-                    MutexGuard::bump(&mut shard);
+                    shard.bump();
                 }
             }
             if let Some(deadlines) = shard
@@ -112,10 +110,9 @@ impl Shard {
     pub(super) fn sweep_bucket(&mut self, db: usize, bucket: usize, now_ms: u64) -> usize {
         let mut removed = 0;
         while let Some(position) = self.dead_in(db, bucket, now_ms) {
-            drop(self.remove(db, position));
+            self.expire(db, position);
             removed += 1;
         }
-        self.totals.expired += removed as u64;
         self.recount_far(db, bucket, now_ms);
         removed
     }

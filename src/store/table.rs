@@ -14,9 +14,10 @@
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
-use super::entry::{Entry, EntryRef, size_class};
+use super::entry::{Entry, EntryRef};
 use super::hash::{KeyHash, KeyHasher};
-use super::random::Random;
+use crate::values::heap::size_class;
+use crate::values::random::Random;
 
 const SLOTS: usize = 8;
 /// Bytes that an entry takes in its table, apart from slots that are still free.
@@ -468,7 +469,7 @@ mod tests {
         for (index, key) in keys.iter().enumerate() {
             let found = table
                 .find(hasher.hash(key), key)
-                .map(|position| table.get(position).value());
+                .map(|position| table.get(position).text().expect("a text"));
             assert_eq!(found, model.get(&index).map(|&value| Text::Int(value)));
         }
         let scanned = scanned(table, hasher);
@@ -531,7 +532,7 @@ mod tests {
             let key = &self.keys[index];
             let position = self.table.find(self.hasher.hash(key), key);
             let removed = position.map(|position| self.table.remove(position, &self.hasher));
-            let value = removed.as_ref().map(|entry| entry.view().value());
+            let value = removed.as_ref().map(|entry| entry.view().text().expect("a text"));
             assert_eq!(value, self.values.remove(&index).map(Text::Int));
         }
 

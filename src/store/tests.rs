@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use proptest::prelude::*;
 
 use super::eviction::by_name;
-use super::random::Random;
 use super::*;
+use crate::values::random::Random;
 use crate::values::text::Text;
 
 const NOW_MS: u64 = 1_700_000_000_000;
@@ -354,7 +354,7 @@ mod model {
                 let hash = self.store.hash(name);
                 let shard = self.store.lock(hash);
                 let entry = shard.entry(*db, shard.find(*db, hash, name).expect("the model has it"));
-                assert_eq!(bytes(entry.value()), value.bytes);
+                assert_eq!(bytes(entry.text().expect("a text")), value.bytes);
                 assert_eq!(
                     (entry.deadline_ms(), entry.generation()),
                     (value.deadline_ms, value.generation)
@@ -564,7 +564,7 @@ mod concurrency {
 
     fn balance(key: &Key<'_>) -> i64 {
         match key.peek() {
-            Some(Text::Int(balance)) => balance,
+            Ok(Some(Text::Int(balance))) => balance,
             other => panic!("not a balance: {other:?}"),
         }
     }

@@ -25,7 +25,7 @@ impl Effect {
         if !entry.command.writes_keys() {
             return Self::Nothing;
         }
-        let keys = entry.command.key_positions(request.len());
+        let keys = entry.command.key_positions(request).into_iter();
         let written = keys.filter(|(_, access)| access.mode != Mode::Read);
         Self::Keys(written.map(|(at, _)| request.arg(at).into()).collect())
     }

@@ -58,7 +58,7 @@ impl Tiers {
     pub fn begin_fill(&self, entry: &'static Entry, request: Request<'_>, visit: Visit) -> Flights {
         let mut flights = SmallVec::new();
         let mut fetches = Vec::new();
-        for (at, _) in entry.command.key_positions(request.len()) {
+        for (at, _) in entry.command.key_positions(request) {
             let flight = match self.approach(request.arg(at), visit) {
                 None => continue,
                 Some(Approach::Missing) => Flight::Missing,

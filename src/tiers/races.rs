@@ -172,7 +172,7 @@ impl Bench {
         let mut shard = store.lock(hash);
         let key = Key::find(&mut shard, key.as_bytes(), hash, visit);
         let mut text = Vec::new();
-        key.peek()?.write_into(&mut text);
+        key.peek().ok()??.write_into(&mut text);
         Some(String::from_utf8(text).unwrap())
     }
 

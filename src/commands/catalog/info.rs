@@ -2,7 +2,7 @@
 
 use crate::commands::call::SessionCall;
 use crate::commands::index::{self, Entry};
-use crate::commands::spec::{Access, Command, Keys, Mode, Result, SHOWN_FLAGS, Uses};
+use crate::commands::spec::{Access, Begin, Command, Find, Keys, Mode, Result, SHOWN_FLAGS, Uses};
 use crate::resp::Reply;
 
 /// Replies with a description per name, null for those that name nothing; without names with all.
@@ -37,7 +37,9 @@ fn write(reply: &mut Reply<'_>, entry: &Entry) {
     let flags = SHOWN_FLAGS
         .iter()
         .filter(|(flag, _)| command.flags.contains(*flag));
-    write_set(reply, flags.map(|(_, name)| *name));
+    let is_movable = !command.keys.iter().all(Keys::is_fixed);
+    let movable = is_movable.then_some("movablekeys");
+    write_set(reply, flags.map(|(_, name)| *name).chain(movable));
     for number in key_range(command) {
         reply.integer(number);
     }
@@ -61,13 +63,26 @@ fn write(reply: &mut Reply<'_>, entry: &Entry) {
     }
 }
 
-/// The first key, the last and the step between keys, which is how clients of before Redis 7 find them. The key
-/// specifications of a row follow one another, so that one range covers them all.
+/// The first key, the last and the step between keys, which is how clients of before Redis 7 find them. Those
+/// specifications of a row that stand at fixed places follow one another, so that one range covers them all.
 fn key_range(command: &Command) -> [i64; 3] {
-    match command.keys {
+    let fixed = command.keys.iter().filter(|keys| keys.is_fixed());
+    let ranges = fixed.filter_map(|keys| match (keys.begin, keys.find) {
+        (Begin::At(first), Find::Range { last, step, .. }) => {
+            Some((first as i64, i64::from(last), step as i64))
+        }
+        _ => None,
+    });
+    let ranges: Vec<_> = ranges.collect();
+    match ranges[..] {
         [] => [0, 0, 0],
-        [first, .., last] | [first @ last] => [first.first as i64, last.last.into(), last.step as i64],
+        [(first, _, step), .., (begin, last, _)] => [first, end_of(begin, last), step],
+        [(first, last, step)] => [first, end_of(first, last), step],
     }
+}
+
+fn end_of(first: i64, last: i64) -> i64 {
+    if last < 0 { last } else { first + last }
 }
 
 fn write_keys(reply: &mut Reply<'_>, keys: &Keys) {
@@ -75,29 +90,66 @@ fn write_keys(reply: &mut Reply<'_>, keys: &Keys) {
     reply.bulk(b"flags");
     write_set(reply, key_flags(keys.access));
     reply.bulk(b"begin_search");
-    write_search(reply, "index", &[("index", keys.first as i64)]);
+    if keys.is_secretive {
+        write_search(reply, "unknown", &[]);
+        reply.bulk(b"find_keys");
+        write_search(reply, "unknown", &[]);
+        return;
+    }
+    match keys.begin {
+        Begin::At(position) => write_search(reply, "index", &[("index", Fact::Number(position as i64))]),
+        Begin::Behind(word, start) => write_search(
+            reply,
+            "keyword",
+            &[
+                ("keyword", Fact::Word(word)),
+                ("startfrom", Fact::Number(start as i64)),
+            ],
+        ),
+    }
     reply.bulk(b"find_keys");
-    let last = if keys.last < 0 {
-        keys.last.into()
-    } else {
-        i64::from(keys.last) - keys.first as i64
-    };
-    write_search(
-        reply,
-        "range",
-        &[("lastkey", last), ("keystep", keys.step as i64), ("limit", 0)],
-    );
+    let number = |number: usize| Fact::Number(number as i64);
+    match keys.find {
+        Find::Range { last, step, part } => write_search(
+            reply,
+            "range",
+            &[
+                ("lastkey", Fact::Number(last.into())),
+                ("keystep", number(step)),
+                ("limit", number(part)),
+            ],
+        ),
+        Find::Counted => write_search(
+            reply,
+            "keynum",
+            &[
+                ("keynumidx", number(0)),
+                ("firstkey", number(1)),
+                ("keystep", number(1)),
+            ],
+        ),
+    }
 }
 
-fn write_search(reply: &mut Reply<'_>, kind: &str, spec: &[(&str, i64)]) {
+/// One fact of a key specification.
+#[derive(Clone, Copy)]
+enum Fact {
+    Number(i64),
+    Word(&'static str),
+}
+
+fn write_search(reply: &mut Reply<'_>, kind: &str, spec: &[(&str, Fact)]) {
     reply.map(2);
     reply.bulk(b"type");
     reply.bulk(kind.as_bytes());
     reply.bulk(b"spec");
     reply.map(spec.len());
-    for (name, number) in spec {
+    for (name, fact) in spec {
         reply.bulk(name.as_bytes());
-        reply.integer(*number);
+        match fact {
+            Fact::Number(number) => reply.integer(*number),
+            Fact::Word(word) => reply.bulk(word.as_bytes()),
+        }
     }
 }
 

@@ -46,8 +46,12 @@ fn keys_of(args: Args<'_>) -> Result<Vec<(&[u8], Access)>> {
         Some(access_of) if access.uses.contains(Uses::VARIABLE) => access_of(behind_name),
         _ => access,
     };
-    let keys = command.key_positions(words.len());
+    let keys = command.key_positions_in(words.len(), |at| words[at]);
+    if keys.is_empty() {
+        return Err(Error::COMMAND_ARGUMENTS);
+    }
     Ok(keys
+        .into_iter()
         .map(|(at, access)| (words[at], access_in_request(access)))
         .collect())
 }

@@ -9,7 +9,7 @@
 //! looks younger than it is) above an 8-bit logarithmic count of hits.
 
 use super::{Candidate, Policy, Tuning, lfu};
-use crate::store::random::Random;
+use crate::values::random::Random;
 
 const COUNT_BITS: u32 = 8;
 const COUNT_MAX: u32 = 255;

@@ -2,7 +2,7 @@
 //! bits, with the minute of its last decay above it, as in Redis's `evict.c`.
 
 use super::{Candidate, Policy, Tuning};
-use crate::store::random::Random;
+use crate::values::random::Random;
 
 const COUNTER_BITS: u32 = 8;
 const COUNTER_MAX: u32 = 255;

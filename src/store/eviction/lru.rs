@@ -1,7 +1,7 @@
 //! Least recently used, by sampling. The rank is the time of the last hit.
 
 use super::{Candidate, Policy, Tuning};
-use crate::store::random::Random;
+use crate::values::random::Random;
 
 /// Time is kept in units of 16 ms: 32 bits of it last two years.
 const UNIT_SHIFT: u32 = 4;

@@ -9,7 +9,7 @@ mod lru;
 mod random;
 mod ttl;
 
-use crate::store::random::Random;
+use crate::values::random::Random;
 
 /// What a policy may know of an entry.
 #[derive(Debug, Clone, Copy)]

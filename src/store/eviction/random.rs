@@ -1,7 +1,7 @@
 //! Any entry, with equal odds.
 
 use super::{Candidate, Policy, Tuning, lru};
-use crate::store::random::Random;
+use crate::values::random::Random;
 
 /// `allkeys-random` and `volatile-random`. The rank notes the last hit, for OBJECT IDLETIME only.
 pub struct Uniform {

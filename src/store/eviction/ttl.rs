@@ -1,7 +1,7 @@
 //! The entry that would die soonest anyway.
 
 use super::{Candidate, Policy, Tuning, lru};
-use crate::store::random::Random;
+use crate::values::random::Random;
 
 /// `volatile-ttl`. The rank notes the last hit, for OBJECT IDLETIME only.
 pub struct Ttl;
