@@ -26,7 +26,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 KEYS = 100_000
 START_SECONDS = 10
 
-Case = collections.namedtuple("Case", "name options pipeline reads")
+# What redis-benchmark is to do, the keys that are removed before, and whether a near cache answers it by itself.
+Case = collections.namedtuple("Case", "name options pipeline reads removes", defaults=[()])
 CASES = [
     Case("GET", "-t get -P 1 -d 64", 1, True),
     Case("SET", "-t set -P 1 -d 64", 1, False),
@@ -35,6 +36,21 @@ CASES = [
     Case("GET, pipeline 64", "-t get -P 64 -d 64", 64, True),
     Case("SET, pipeline 64", "-t set -P 64 -d 64", 64, False),
     Case("INCR, pipeline 16", "-t incr -P 16", 16, False),
+    Case("LPUSH, pipeline 16", "-P 16 LPUSH list element", 16, False, ["list"]),
+    Case("LPOP, pipeline 16", "-P 16 LPOP list", 16, False),
+    Case("SADD, pipeline 16", "-P 16 -r 1000000 SADD set element:__rand_int__", 16, False, ["set"]),
+    Case("SPOP, pipeline 16", "-P 16 SPOP set", 16, False),
+    Case("HSET, pipeline 16", "-P 16 HSET hash element:__rand_int__ value", 16, False, ["hash"]),
+    Case("HGET, pipeline 16", "-P 16 HGET hash element:__rand_int__", 16, False),
+    Case("ZADD, pipeline 16", "-P 16 ZADD zset __rand_int__ element:__rand_int__", 16, False, ["zset"]),
+    Case("ZRANGE of 10, pipeline 16", "-P 16 ZRANGE zset 0 9", 16, False),
+    Case("XADD, pipeline 16", "-P 16 XADD stream * field value", 16, False, ["stream"]),
+    Case("LRANGE of 600", "LRANGE thousand-list 0 599", 1, False),
+    Case("ZRANGE of 1000", "ZRANGE thousand-zset 0 999", 1, False),
+]
+THOUSAND = [
+    "RPUSH thousand-list " + " ".join(f"element:{number}" for number in range(1000)),
+    "ZADD thousand-zset " + " ".join(f"{number} element:{number}" for number in range(1000)),
 ]
 Result = collections.namedtuple("Result", "requests_per_second microseconds p99_ms")
 
@@ -178,6 +194,7 @@ def measure_speed(programs, binary, options):
         for server in servers.values():
             # Every key that will be asked for: a near cache would ask its upstream for one that nobody has, each time.
             store_entries(server, KEYS, 64, ttl=False)
+            ask(server, *THOUSAND)
             load(server, f"-t get -P 64 -d 64 -n {3 * KEYS}", options)
         for _ in range(options.rounds):
             for case in CASES:
@@ -190,10 +207,19 @@ def measure_speed(programs, binary, options):
 
 def run_case(case, server, options):
     requests = options.n * {1: 1, 16: 4, 64: 8}[case.pipeline]
+    ask(server, *(f"DEL {key}" for key in case.removes))
     began = server.processor_seconds()
-    row = load(server, f"{case.options} -n {requests}", options)
+    row = load(server, f"-n {requests} {case.options}", options)
     used = server.processor_seconds() - began
     return Result(float(row[1]), used / requests * 1e6, float(row[6]))
+
+
+def ask(server, *requests):
+    with server.connect() as connection, connection.makefile("rb") as replies:
+        for request in requests:
+            connection.sendall(request.encode() + b"\r\n")
+            if not replies.readline().startswith(b":"):
+                sys.exit(f"{request[:40]} failed")
 
 
 def load(server, arguments, options):
