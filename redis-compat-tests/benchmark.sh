@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs redis-benchmark's basic tests, plain and pipelined. It asks for answers without an error, not for speed.
+# Runs all tests of redis-benchmark, plain and pipelined, and some in other ways. It asks for answers without an error, not for speed.
 # usage: benchmark.sh HOST PORT [REQUESTS]
 set -u
 
@@ -23,8 +23,8 @@ $text"
     awk -F'","' '/^"[A-Z]/ { gsub(/"/, "", $1); printf "     %-20s %12.0f requests/s   p99 %s ms\n", $1, $2, $7 }' <<<"$text"
 }
 
-round "plain" 6 -t ping,set,get,incr,mset
-round "pipeline of 16" 6 -t ping,set,get,incr,mset -P 16
+round "all tests" 20
+round "all tests, pipeline of 16" 20 -P 16
 round "random keys" 2 -t set,get -r 100000 -d 512 -P 16
 round "RESP3" 2 -3 -t set,get
 round "one client" 2 -c 1 -t set,get

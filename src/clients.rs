@@ -39,7 +39,7 @@ pub enum Unblock {
 pub enum Class {
     /// Sends requests and reads replies.
     Normal,
-    /// Reads what others cause: MONITOR.
+    /// Reads what others cause: MONITOR, subscriptions.
     Pubsub,
 }
 
@@ -82,6 +82,9 @@ pub struct Client {
     no_evict: AtomicBool,
     no_touch: AtomicBool,
     monitoring: AtomicBool,
+    /// Channels, patterns and shard channels.
+    subscriptions: [AtomicUsize; 3],
+    subscription_bytes: AtomicUsize,
     mailbox: Mailbox,
     unblock: Mutex<Option<Unblock>>,
     unblocked: tokio::sync::Notify,
@@ -136,6 +139,8 @@ impl Client {
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
             monitoring: AtomicBool::new(false),
+            subscriptions: Default::default(),
+            subscription_bytes: AtomicUsize::new(0),
             mailbox: Mailbox::default(),
             unblock: Mutex::new(None),
             unblocked: tokio::sync::Notify::new(),
@@ -257,7 +262,8 @@ impl Client {
     /// Bytes of memory that the connection takes, its buffers included.
     pub fn memory_bytes(&self) -> usize {
         let (query_bytes, query_free_bytes) = self.query();
-        size_of::<Self>() + query_bytes + query_free_bytes + self.output_bytes()
+        let subscription_bytes = self.subscription_bytes.load(Relaxed);
+        size_of::<Self>() + query_bytes + query_free_bytes + self.output_bytes() + subscription_bytes
     }
 
     /// CLIENT NO-EVICT.
@@ -289,9 +295,27 @@ impl Client {
         self.monitoring.load(Relaxed)
     }
 
+    /// Notes how many channels, patterns and shard channels the client listens to, and the bytes that takes.
+    pub fn note_subscriptions(&self, counts: [usize; 3], bytes: usize) {
+        for (noted, count) in self.subscriptions.iter().zip(counts) {
+            noted.store(count, Relaxed);
+        }
+        self.subscription_bytes.store(bytes, Relaxed);
+    }
+
+    /// How many channels, patterns and shard channels the client listens to.
+    pub fn subscriptions(&self) -> [usize; 3] {
+        [0, 1, 2].map(|kind| self.subscriptions[kind].load(Relaxed))
+    }
+
+    /// Whether the client listens to anything.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions() != [0; 3]
+    }
+
     /// What the client is counted as.
     pub fn class(&self) -> Class {
-        if self.is_monitoring() {
+        if self.is_monitoring() || self.is_subscribed() {
             Class::Pubsub
         } else {
             Class::Normal

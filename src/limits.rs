@@ -31,6 +31,10 @@ pub const DECODER_INLINE_BYTES_KEPT_MAX: usize = 256;
 /// Texts of floats from this length on are refused, as in Redis: an exact conversion is quadratic.
 pub const FLOAT_TEXT_BYTES_MAX: usize = 5 * 1024;
 
+/// Bytes that the compressed strings of one payload may unpack to, all together: as many as the longest string has.
+/// A byte can stand for 88.
+pub const PAYLOAD_UNPACKED_BYTES_MAX: usize = BULK_BYTES_MAX;
+
 /// How deep aggregates of an upstream's reply may nest; `COMMAND DOCS`, the deepest known, needs 8 or so.
 pub const FRAME_DEPTH_MAX: usize = 32;
 
@@ -58,6 +62,10 @@ pub const SWEEP_BUCKETS_PER_SLICE: usize = 64;
 /// Buckets that a sweep of the whole store reads at the least `active-expire-effort`, before it waits for the next
 /// tick: some 20 ms, a fifth of the time between ticks.
 pub const SWEEP_BUCKETS_PER_TICK: usize = 16 * 1024;
+
+/// Dead fields of hashes that a sweep removes in one bucket before it goes on: some two milliseconds, while the shard
+/// is locked. The next sweep finds the rest.
+pub const SWEEP_FIELDS_PER_BUCKET: usize = 4096;
 
 /// What waits to be freed by the reclaimer: whole databases and large values. Beyond that they are freed at once.
 pub const RECLAIM_QUEUE: usize = 1024;
@@ -169,3 +177,7 @@ pub const LOCK_PATIENCE_US: u64 = 200;
 
 /// Microseconds until a request tries again to get a shard that another thread keeps for long.
 pub const BUSY_PAUSE_US: u64 = 500;
+
+/// Bytes that the subscriptions of one client may take, names and bookkeeping: a million short channels. Redis has no
+/// such bound.
+pub const SUBSCRIPTION_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! What commands may ask of the server, beyond entries and their own session.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -10,7 +10,9 @@ use tokio::sync::Notify;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::notifications::Notifier;
 use crate::pause::Pause;
+use crate::pubsub::PubSub;
 use crate::stats::allocator;
 use crate::stats::counters::Counters;
 use crate::stats::latency::LatencyMonitor;
@@ -18,7 +20,7 @@ use crate::stats::monitor::Monitors;
 use crate::stats::slowlog::Slowlog;
 use crate::stats::upstream::UpstreamStats;
 use crate::stats::vitals::Vitals;
-use crate::store::Store;
+use crate::store::{Store, rdb};
 use crate::store::eviction::{Tuning, by_name};
 use crate::waiting::WaitingRequests;
 
@@ -53,6 +55,9 @@ pub struct Services {
     pub vitals: Vitals,
     /// CLIENT PAUSE.
     pub pause: Pause,
+    /// Who listens to what.
+    pub pubsub: Arc<PubSub>,
+    notifier: Arc<Notifier>,
     /// Requests that wait for keys.
     pub waiting: WaitingRequests,
     /// Asks the server to shut down.
@@ -70,11 +75,25 @@ pub struct Services {
 }
 
 impl Services {
+    /// Up to which sizes values that come as payloads are packed.
+    pub fn value_limits(&self) -> rdb::Limits {
+        let encodings = &self.config.load().encodings;
+        rdb::Limits {
+            hash: encodings.hash,
+            list_packed_size: encodings.list_packed_size,
+            set: encodings.set,
+            set_intset_entries_max: encodings.set_intset_entries_max,
+            sorted_set: encodings.sorted_set,
+        }
+    }
+
     /// Services for a server with these settings.
     pub fn new(config: Config, config_file: Option<PathBuf>) -> Self {
         let clock = Clock::new();
+        let (store, pubsub) = (Store::new(config.general.databases), Arc::default());
         let services = Self {
-            store: Store::new(config.general.databases),
+            notifier: Notifier::new(&pubsub, &store),
+            store,
             config_file,
             clients: Clients::default(),
             counters: Counters::default(),
@@ -83,6 +102,7 @@ impl Services {
             monitors: Monitors::default(),
             vitals: Vitals::new(allocator::heap().allocated),
             pause: Pause::default(),
+            pubsub,
             waiting: WaitingRequests::default(),
             shutdown: Notify::new(),
             tier_sections: OnceLock::new(),
@@ -133,7 +153,10 @@ impl Services {
             .configure(statistics.slowlog_threshold, statistics.slowlog_len_max);
         self.latency.configure(statistics.latency_threshold);
         self.counters.set_latency_tracking(statistics.latency_tracking);
-        self.config.store(std::sync::Arc::new(config));
+        let output_max = config.network.output_limits.pubsub.hard_bytes;
+        self.pubsub.set_output_max(output_max as usize);
+        self.notifier.configure(config.general.keyspace_events, &self.store);
+        self.config.store(Arc::new(config));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::clients::Client;
 use crate::commands::index::Entry;
 use crate::commands::spec::{Flags, NONE};
 use crate::config::Config;
+use crate::pubsub::Subscriptions;
 use crate::resp::{OwnedRequest, Protocol, Request};
 use crate::store::{FullName, Key, Store, Visit, Watch};
 use crate::tiers::SessionLink;
@@ -45,6 +46,8 @@ pub struct Session {
     /// Whether EXEC runs them now: nothing may wait.
     pub is_executing: bool,
     watches: Option<Box<Watches>>,
+    /// What the client listens to.
+    pub subscriptions: Subscriptions,
     /// The session's own connection to upstream, once it has used a command that only upstream knows.
     pub upstream: Option<Box<SessionLink>>,
 }
@@ -60,6 +63,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             no_touch: false,
             closing: false,
+            subscriptions: Subscriptions::default(),
             transaction: None,
             is_executing: false,
             watches: None,
@@ -141,6 +145,11 @@ impl Session {
     pub fn end_transaction(&mut self, store: &Store) {
         self.transaction = None;
         self.unwatch(store);
+    }
+
+    /// Whether the client may only change its subscriptions: in RESP2 nothing tells a message from a reply.
+    pub fn is_listening_only(&self) -> bool {
+        self.protocol == Protocol::Resp2 && !self.subscriptions.is_empty()
     }
 
     /// Puts everything back to how a new connection has it (RESET).

@@ -21,6 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log", &["config"]),
     ("health", &["config"]),
     ("clients", &["config", "limits", "resp"]),
+    ("pubsub", &["clients", "limits", "resp", "values"]),
+    ("notifications", &["config", "pubsub", "store"]),
     // A session may own a connection to upstream; it holds it for the tiers and does not look into it.
     (
         "session",
@@ -29,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "commands::index",
             "commands::spec",
             "config",
+            "pubsub",
             "resp",
             "store",
             "tiers::SessionLink",
@@ -45,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "limits",
             "pause",
+            "pubsub",
             "resp",
             "services",
             "store",
@@ -54,14 +58,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "services",
         &[
-            "clients", "clock", "config", "limits", "pause", "stats", "store", "waiting",
+            "clients",
+            "clock",
+            "config",
+            "limits",
+            "notifications",
+            "pause",
+            "pubsub",
+            "stats",
+            "store",
+            "waiting",
         ],
     ),
     // Not the tiers, which wrap the commands; not sockets.
     (
         "commands",
         &[
-            "clients", "config", "limits", "resp", "services", "session", "stats", "store", "values",
+            "clients", "config", "limits", "pubsub", "resp", "services", "session", "stats", "store", "values",
         ],
     ),
     // Of the commands only what a row says, how it is found, and the texts of errors.

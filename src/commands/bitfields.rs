@@ -9,6 +9,7 @@ use super::error::Error;
 use super::spec::*;
 use crate::resp::Reply;
 use crate::services::Services;
+use crate::store::events::Class;
 use crate::values::bitfield::{Field, Overflow};
 use crate::values::text::{INTEGER_BYTES_MAX, Text};
 
@@ -64,10 +65,13 @@ fn run_all(call: &mut KeyCall<'_>, steps: &[Step], len_needed: usize) -> Result 
     let KeyCall { key, reply, .. } = call;
     let grows = key.peek()?.is_none_or(|text| text.len() < len_needed);
     reply.array(steps.len());
-    key.edit_counted(len_needed, |bytes| {
+    let changes = key.edit_counted(len_needed, |bytes| {
         let changes = steps.iter().filter(|step| step.run(bytes, reply, grows)).count();
-        ((), changes as u64)
+        (changes, changes as u64)
     });
+    if changes > 0 {
+        key.notify(Class::STRING, "setbit");
+    }
     Ok(())
 }
 

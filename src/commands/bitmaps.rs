@@ -11,6 +11,7 @@ use super::spec::*;
 use super::substrings::string_bytes_max;
 use crate::resp::number::parse_i64;
 use crate::services::Services;
+use crate::store::events::Class;
 use crate::values::bits::{self, Operation};
 use crate::values::text::{INTEGER_BYTES_MAX, Text, clamp_range};
 
@@ -49,10 +50,14 @@ fn setbit(call: &mut KeyCall<'_>) -> Result {
     };
     let len_needed = offset / 8 + 1;
     let grows = call.key.peek()?.is_none_or(|text| text.len() < len_needed);
-    let former = call.key.edit_counted(len_needed, |bytes| {
+    let (former, is_changed) = call.key.edit_counted(len_needed, |bytes| {
         let former = bits::set(bytes, offset, bit);
-        (former, u64::from(grows || former != bit))
+        let is_changed = grows || former != bit;
+        ((former, is_changed), u64::from(is_changed))
     });
+    if is_changed {
+        call.key.notify(Class::STRING, "setbit");
+    }
     call.reply.integer(i64::from(former));
     Ok(())
 }
@@ -198,9 +203,10 @@ fn bitop(call: &mut KeysCall<'_>) -> Result {
     call.reply.integer(outcome.len() as i64);
     let mut destination = call.keys.get(0);
     if outcome.is_empty() {
-        destination.remove();
+        destination.remove_for_client();
     } else {
         destination.put_edited(&outcome, None);
+        destination.notify(Class::STRING, "set");
     }
     Ok(())
 }

@@ -136,7 +136,11 @@ fn info(call: &mut SessionCall<'_>) -> Result {
 fn list(call: &mut SessionCall<'_>) -> Result {
     let clients = match Selection::parse(call.args)? {
         Selection::All => call.services.clients.list(),
-        Selection::None => Vec::new(),
+        Selection::Type(wanted) => {
+            let mut clients = call.services.clients.list();
+            clients.retain(|client| wanted.fits(client));
+            clients
+        }
         Selection::Ids(ids) => ids
             .iter()
             .filter_map(|&id| call.services.clients.get(id))
@@ -150,7 +154,7 @@ fn list(call: &mut SessionCall<'_>) -> Result {
 /// Which clients CLIENT LIST shows.
 enum Selection {
     All,
-    None,
+    Type(Type),
     Ids(Vec<u64>),
 }
 
@@ -160,11 +164,7 @@ impl Selection {
             return Ok(Self::All);
         }
         if args.len() == 2 && args.take_word("TYPE") {
-            return Ok(if is_our_type(args.bytes()?)? {
-                Self::All
-            } else {
-                Self::None
-            });
+            return Type::named(args.bytes()?).map(Self::Type);
         }
         if args.len() >= 2 && args.take_word("ID") {
             let ids = args.map(|id| parse_i64(id).ok_or_else(|| Error::plain("Invalid client ID")));
@@ -177,20 +177,45 @@ impl Selection {
     }
 }
 
-/// Whether clients are of the type called `name`. All are normal ones: there is no replication and no pub/sub, and
-/// Redis counts MONITOR among the normal ones.
-fn is_our_type(name: &[u8]) -> Result<bool> {
-    let types = ["normal", "master", "replica", "slave", "pubsub"];
-    let known = types
-        .iter()
-        .position(|known| known.as_bytes().eq_ignore_ascii_case(name));
-    known.map(|position| position == 0).ok_or_else(|| {
-        let name = String::from_utf8_lossy(name);
-        Error::plain(format!("Unknown client type '{name}'"))
-    })
+/// Redis's types of clients.
+#[derive(Clone, Copy)]
+enum Type {
+    /// Also MONITOR.
+    Normal,
+    /// Listens to channels.
+    Pubsub,
+    /// Part of a replication: there is none.
+    Replication,
 }
 
-/// The lines of CLIENT LIST: the fields of Redis 7.2 in its order. Those of MULTI, pub/sub and tracking have the
+impl Type {
+    fn named(name: &[u8]) -> Result<Self> {
+        let types = [
+            ("normal", Self::Normal),
+            ("master", Self::Replication),
+            ("replica", Self::Replication),
+            ("slave", Self::Replication),
+            ("pubsub", Self::Pubsub),
+        ];
+        let known = types
+            .iter()
+            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+        known.map(|(_, of_name)| *of_name).ok_or_else(|| {
+            let name = String::from_utf8_lossy(name);
+            Error::plain(format!("Unknown client type '{name}'"))
+        })
+    }
+
+    fn fits(self, client: &Client) -> bool {
+        match self {
+            Self::Normal => !client.is_subscribed(),
+            Self::Pubsub => client.is_subscribed(),
+            Self::Replication => false,
+        }
+    }
+}
+
+/// The lines of CLIENT LIST: the fields of Redis 7.2 in its order. Those of MULTI and tracking have the
 /// values of a client that uses none of them.
 fn describe<'a>(clients: impl IntoIterator<Item = &'a Client>, now_ms: u64) -> Vec<u8> {
     let mut lines = Vec::new();
@@ -212,13 +237,14 @@ fn describe_one(client: &Client, now_ms: u64, line: &mut Vec<u8>) {
 
     let (query_bytes, query_free_bytes) = client.query();
     let output_bytes = client.output_bytes();
+    let [channels, patterns, shard_channels] = client.subscriptions();
     let command = client
         .command()
         .map_or("NULL", |row| &index::all()[row].full_name);
     let mut rest = String::new();
     write!(
         rest,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 qbuf={query_bytes} qbuf-free={query_free_bytes} \
+        " age={} idle={} flags={} db={} sub={channels} psub={patterns} ssub={shard_channels} multi=-1 qbuf={query_bytes} qbuf-free={query_free_bytes} \
          argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={output_bytes} tot-mem={} events={} cmd={command} \
          user=default redir=-1 resp={}",
         seconds_since(client.connected_at_ms),
@@ -242,6 +268,7 @@ const INFALLIBLE: &str = "writing to a String does not fail";
 fn flags(client: &Client) -> String {
     let shown = [
         ('O', client.is_monitoring()),
+        ('P', client.is_subscribed()),
         ('b', client.is_blocked()),
         ('U', client.is_unix),
         ('e', client.no_evict()),
@@ -300,8 +327,7 @@ fn kill_all(call: &mut SessionCall<'_>, filter: &Filter<'_>) -> i64 {
 /// Which clients CLIENT KILL ends: those that fit all that is given.
 struct Filter<'r> {
     id: Option<u64>,
-    /// Whether the type asked for is the one that all clients have.
-    is_our_type: bool,
+    wanted: Option<Type>,
     address: Option<&'r [u8]>,
     local_address: Option<&'r [u8]>,
     age_min_s: Option<u64>,
@@ -312,7 +338,7 @@ impl Default for Filter<'_> {
     fn default() -> Self {
         Self {
             id: None,
-            is_our_type: true,
+            wanted: None,
             address: None,
             local_address: None,
             age_min_s: None,
@@ -329,7 +355,7 @@ impl<'r> Filter<'r> {
             let value = args.bytes()?;
             match option.as_slice() {
                 b"id" => filter.id = Some(positive(value, "client-id")?),
-                b"type" => filter.is_our_type = is_our_type(value)?,
+                b"type" => filter.wanted = Some(Type::named(value)?),
                 b"user" => known_user(value)?,
                 b"addr" => filter.address = Some(value),
                 b"laddr" => filter.local_address = Some(value),
@@ -345,7 +371,7 @@ impl<'r> Filter<'r> {
     fn fits(&self, client: &Client, now_ms: u64) -> bool {
         let age_s = now_ms.saturating_sub(client.connected_at_ms) / 1000;
         self.id.is_none_or(|id| client.id == id)
-            && self.is_our_type
+            && self.wanted.is_none_or(|wanted| wanted.fits(client))
             && self
                 .address
                 .is_none_or(|address| client.peer.as_bytes() == address)

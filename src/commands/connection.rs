@@ -14,6 +14,8 @@ use crate::session::Session;
 /// Flags of what a client may send before it has logged in.
 const AT_THE_DOOR: Flags =
     Flags(NOSCRIPT.0 | LOADING.0 | STALE.0 | FAST.0 | NO_AUTH.0 | ALLOW_BUSY.0 | PASSES_PAUSE.0);
+/// The same for what a client may also send while it listens.
+const ALWAYS: Flags = Flags(AT_THE_DOOR.0 | WHILE_SUBSCRIBED.0);
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
@@ -24,12 +26,12 @@ pub const COMMANDS: &[Command] = &[
     Command::new("HELLO", -1, "arguments=[protover [AUTH username password] [SETNAME clientname]]", &[],
                  AT_THE_DOOR, "6.0.0", "O(1)", Handler::Session(hello),
                  "Chooses the protocol version, may log in, and introduces the server.").hiding(is_password_of_hello),
-    Command::new("PING", -1, "[message]", &[], FAST, "1.0.0", "O(1)", Handler::Session(ping),
+    Command::new("PING", -1, "[message]", &[], FAST.or(WHILE_SUBSCRIBED), "1.0.0", "O(1)", Handler::Session(ping),
                  "Answers, so that a client knows that the server is there.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Command::new("QUIT", -1, "", &[], AT_THE_DOOR, "1.0.0", "O(1)", Handler::Session(quit),
+    Command::new("QUIT", -1, "", &[], ALWAYS, "1.0.0", "O(1)", Handler::Session(quit),
                  "Closes the connection after answering."),
-    Command::new("RESET", 1, "", &[], AT_THE_DOOR, "6.2.0", "O(1)", Handler::Session(reset),
+    Command::new("RESET", 1, "", &[], ALWAYS, "6.2.0", "O(1)", Handler::Session(reset),
                  "Puts the connection back as it was when it opened."),
     Command::new("SELECT", 2, "index", &[], LOADING.or(STALE).or(FAST), "1.0.0", "O(1)", Handler::Session(select),
                  "Switches the connection to another database."),
@@ -39,7 +41,14 @@ fn ping(call: &mut SessionCall<'_>) -> Result {
     if call.args.len() > 1 {
         return Err(Error::Arity(call.command.full_name.clone()));
     }
-    match call.args.next() {
+    let message = call.args.next();
+    if call.session.is_listening_only() {
+        call.reply.array(2);
+        call.reply.bulk(b"pong");
+        call.reply.bulk(message.unwrap_or_default());
+        return Ok(());
+    }
+    match message {
         Some(message) => call.reply.bulk(message),
         None => call.reply.simple("PONG"),
     }
@@ -71,8 +80,12 @@ fn quit(call: &mut SessionCall<'_>) -> Result {
 }
 
 fn reset(call: &mut SessionCall<'_>) -> Result {
-    call.services.monitors.remove(call.session.client.id);
-    call.session.reset(
+    let session = &mut *call.session;
+    call.services.monitors.remove(session.client.id);
+    call.services
+        .pubsub
+        .leave(&session.client, &mut session.subscriptions);
+    session.reset(
         call.services.config.load().network.requirepass.is_none(),
         &call.services.store,
     );

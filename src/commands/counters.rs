@@ -4,6 +4,7 @@ use super::call::KeyCall;
 use super::error::Error;
 use super::spec::*;
 use crate::resp::{NumberError, add_decimal};
+use crate::store::events::Class;
 use crate::values::text::{INTEGER_BYTES_MAX, Text};
 
 #[rustfmt::skip] // A table: one row per command.
@@ -47,6 +48,7 @@ fn add(call: &mut KeyCall<'_>, increment: i64) -> Result {
     let sum = current.checked_add(increment).ok_or(Error::SUM_OVERFLOW)?;
     let deadline_ms = call.key.deadline_ms();
     call.key.set_integer(sum, deadline_ms);
+    call.key.notify(Class::STRING, "incrby");
     call.reply.integer(sum);
     Ok(())
 }
@@ -62,6 +64,7 @@ fn incrbyfloat(call: &mut KeyCall<'_>) -> Result {
     let deadline_ms = call.key.deadline_ms();
     // Kept as text even where it is an integer, as Redis does.
     call.key.put(Text::Bytes(sum.as_bytes()), deadline_ms);
+    call.key.notify(Class::STRING, "incrbyfloat");
     call.reply.bulk(sum.as_bytes());
     Ok(())
 }

@@ -35,6 +35,8 @@ pub enum Error {
     OutOfRange,
     /// No such key.
     NoSuchKey,
+    /// RESTORE to a key that is taken.
+    KeyTaken,
     /// The client must log in first.
     AuthRequired,
     /// HELLO without AUTH although the client must log in first.
@@ -143,6 +145,144 @@ impl Error {
     /// SORT by something that is no number.
     pub const SORT_WEIGHT: Self = Self::Fixed("One or more scores can't be converted into double");
 
+    /// PFDEBUG of no key.
+    pub const NO_SUCH_SKETCH: Self = Self::Fixed("The specified key does not exist");
+    /// PFDEBUG DECODE of registers that are not runs.
+    pub const SKETCH_NOT_SPARSE: Self = Self::Fixed("HLL encoding is not sparse");
+
+    /// Not a unit of lengths.
+    pub const UNKNOWN_UNIT: Self = Self::Fixed("unsupported unit provided. please use M, KM, FT, MI");
+    /// A search around a point that there is not.
+    pub const NO_SUCH_POINT: Self = Self::Fixed("could not decode requested zset member");
+    /// The radius of a search is no number.
+    pub const RADIUS_NOT_A_NUMBER: Self = Self::Fixed("need numeric radius");
+    /// The radius of a search is below zero.
+    pub const RADIUS_NEGATIVE: Self = Self::Fixed("radius cannot be negative");
+    /// The width of a search is no number.
+    pub const WIDTH_NOT_A_NUMBER: Self = Self::Fixed("need numeric width");
+    /// The height of a search is no number.
+    pub const HEIGHT_NOT_A_NUMBER: Self = Self::Fixed("need numeric height");
+    /// A side of the box of a search is below zero.
+    pub const BOX_NEGATIVE: Self = Self::Fixed("height or width cannot be negative");
+    /// A search for nothing.
+    pub const SEARCH_COUNT: Self = Self::Fixed("COUNT must be > 0");
+    /// Any points, but not how many.
+    pub const ANY_WITHOUT_COUNT: Self = Self::Fixed("the ANY argument requires COUNT argument");
+
+    /// A digest has another length.
+    pub const DIGEST_LENGTH: Self = Self::Fixed("must be exactly 16 hexadecimal characters");
+    /// DELEX with a word that it does not know.
+    pub const UNKNOWN_CONDITION: Self = Self::Fixed("Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE");
+    /// DELEX with a condition on what is no text.
+    pub const CONDITION_ON_NO_STRING: Self =
+        Self::Fixed("Key should be of string type if conditions are specified");
+    /// MSETEX of no number of keys.
+    pub const PAIRS_NOT_A_NUMBER: Self = Self::Fixed("invalid numkeys value");
+    /// MSETEX of more keys than there are.
+    pub const PAIRS_MISSING: Self = Self::Fixed("wrong number of key-value pairs");
+
+    /// RESTORE with a time to live below 0.
+    pub const TTL_NEGATIVE: Self = Self::Fixed("Invalid TTL value, must be >= 0");
+    /// RESTORE with an idle time below 0.
+    pub const IDLE_TIME_NEGATIVE: Self = Self::Fixed("Invalid IDLETIME value, must be >= 0");
+    /// RESTORE with a frequency that no counter can have.
+    pub const FREQUENCY_RANGE: Self = Self::Fixed("Invalid FREQ value, must be >= 0 and <= 255");
+    /// RESTORE of a payload that was changed on its way, or comes from a server that is too new.
+    pub const PAYLOAD_UNTRUSTED: Self = Self::Fixed("DUMP payload version or checksum are wrong");
+    /// RESTORE of a payload that holds no value.
+    pub const PAYLOAD_MALFORMED: Self = Self::Fixed("Bad data format");
+
+    /// Not the id of a stream's entry.
+    pub const STREAM_ID: Self = Self::Fixed("Invalid stream ID specified as stream command argument");
+    /// A range that begins behind the highest id.
+    pub const INTERVAL_START: Self = Self::Fixed("invalid start ID for the interval");
+    /// A range that ends before the lowest id.
+    pub const INTERVAL_END: Self = Self::Fixed("invalid end ID for the interval");
+    /// XADD with the lowest id.
+    pub const XADD_ZERO: Self = Self::Fixed("The ID specified in XADD must be greater than 0-0");
+    /// XADD with an id that is not behind the last one.
+    pub const XADD_NOT_GREATER: Self =
+        Self::Fixed("The ID specified in XADD is equal or smaller than the target stream top item");
+    /// XADD to a stream whose last id is the highest.
+    pub const XADD_EXHAUSTED: Self =
+        Self::Fixed("The stream has exhausted the last possible ID, unable to add more items");
+    /// XADD with more than a block may have.
+    pub const XADD_TOO_LARGE: Self = Self::Fixed("Elements are too large to be stored");
+    /// MAXLEN and MINID, or one of them twice.
+    pub const TRIM_STRATEGIES: Self =
+        Self::Fixed("syntax error, MAXLEN and MINID options at the same time are not compatible");
+    /// XADD or XTRIM with MAXLEN below zero.
+    pub const STREAM_MAXLEN_NEGATIVE: Self = Self::Fixed("The MAXLEN argument must be >= 0.");
+    /// XADD or XTRIM with LIMIT below zero.
+    pub const STREAM_LIMIT_NEGATIVE: Self = Self::Fixed("The LIMIT argument must be >= 0.");
+    /// LIMIT of nothing.
+    pub const LIMIT_WITHOUT_STRATEGY: Self =
+        Self::Fixed("syntax error, LIMIT cannot be used without specifying a trimming strategy");
+    /// LIMIT of a trim that must be exact.
+    pub const LIMIT_OF_EXACT: Self =
+        Self::Fixed("syntax error, LIMIT cannot be used without the special ~ option");
+    /// XTRIM with neither MAXLEN nor MINID.
+    pub const XTRIM_WITHOUT_STRATEGY: Self =
+        Self::Fixed("syntax error, XTRIM must be called with a trimming strategy");
+    /// XSETID before the last entry.
+    pub const XSETID_BELOW_TOP: Self =
+        Self::Fixed("The ID specified in XSETID is smaller than the target stream top item");
+    /// XSETID with fewer entries added than there are.
+    pub const XSETID_BELOW_LENGTH: Self =
+        Self::Fixed("The entries_added specified in XSETID is smaller than the target stream length");
+    /// XSETID with a negative number of entries added.
+    pub const XSETID_ADDED_NEGATIVE: Self = Self::Fixed("entries_added must be positive");
+    /// XSETID with a deleted id behind the last one.
+    pub const XSETID_BELOW_DELETED: Self =
+        Self::Fixed("The ID specified in XSETID is smaller than the provided max_deleted_entry_id");
+    /// XDELEX or XACKDEL with a number of ids that is none.
+    pub const ID_COUNT: Self = Self::Fixed("Number of IDs must be a positive integer");
+    /// The same with fewer ids than said.
+    pub const ID_COUNT_MISMATCH: Self =
+        Self::Fixed("The `numids` parameter must match the number of arguments");
+    /// The same without any.
+    pub const IDS_MISSING: Self = Self::Fixed("IDS option is required");
+    /// XGROUP on a key that is missing.
+    pub const XGROUP_WITHOUT_KEY: Self = Self::Fixed(
+        "The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
+         option to create an empty stream automatically.",
+    );
+    /// XGROUP with a number of entries that is none.
+    pub const XGROUP_ENTRIES_READ: Self = Self::Fixed("value for ENTRIESREAD must be positive or -1");
+    /// XREAD with the id that is for groups.
+    pub const XREAD_UNREAD: Self = Self::Fixed(
+        "The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
+    );
+    /// XREADGROUP with the id that is not for groups.
+    pub const XREADGROUP_LAST: Self = Self::Fixed(
+        "The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
+         specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
+    );
+    /// XREAD with fewer ids than keys.
+    pub const XREAD_UNBALANCED: Self = Self::Fixed(
+        "Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+    );
+    /// XREADGROUP without GROUP.
+    pub const XREADGROUP_WITHOUT_GROUP: Self = Self::Fixed("Missing GROUP option for XREADGROUP");
+    /// XREAD with GROUP.
+    pub const XREAD_GROUP: Self =
+        Self::Fixed("The GROUP option is only supported by XREADGROUP. You called XREAD instead.");
+    /// XREAD with NOACK.
+    pub const XREAD_NOACK: Self =
+        Self::Fixed("The NOACK option is only supported by XREADGROUP. You called XREAD instead.");
+    /// XCLAIM with an idle time that is no number.
+    pub const XCLAIM_IDLE_MIN: Self = Self::Fixed("Invalid min-idle-time argument for XCLAIM");
+    /// XCLAIM IDLE with something that is no time.
+    pub const XCLAIM_IDLE: Self = Self::Fixed("Invalid IDLE option argument for XCLAIM");
+    /// XCLAIM TIME with something that is no time.
+    pub const XCLAIM_TIME: Self = Self::Fixed("Invalid TIME option argument for XCLAIM");
+    /// XCLAIM RETRYCOUNT with something that is no number.
+    pub const XCLAIM_RETRY_COUNT: Self = Self::Fixed("Invalid RETRYCOUNT option argument for XCLAIM");
+    /// XAUTOCLAIM with an idle time that is no number.
+    pub const XAUTOCLAIM_IDLE_MIN: Self = Self::Fixed("Invalid min-idle-time argument for XAUTOCLAIM");
+    /// XAUTOCLAIM with a count that is too small or too large.
+    pub const XAUTOCLAIM_COUNT: Self = Self::Fixed("COUNT must be > 0");
+
     /// COMMAND GETKEYS of no command.
     pub const NOT_A_COMMAND: Self = Self::Fixed("Invalid command specified");
     /// COMMAND GETKEYS of a command that has no keys.
@@ -216,6 +356,11 @@ impl Error {
     pub const NO_SHUTDOWN: Self = Self::Fixed("No shutdown in progress.");
     /// SHUTDOWN that would lose what it was told to save.
     pub const SHUTDOWN_REFUSED: Self = Self::Fixed("Errors trying to SHUTDOWN. Check logs.");
+    /// SSUBSCRIBE in a transaction.
+    pub const SSUBSCRIBE_IN_TRANSACTION: Self =
+        Self::Fixed("SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+    /// The names that a client listens to would take too much memory.
+    pub const TOO_MANY_SUBSCRIPTIONS: Self = Self::Fixed("too many subscriptions of one client");
     /// FUNCTION FLUSH with another word.
     pub const FUNCTION_FLUSH_MODE: Self = Self::Fixed("FUNCTION FLUSH only supports SYNC|ASYNC option");
     /// FUNCTION LIST LIBRARYNAME without a name.
@@ -279,9 +424,103 @@ impl Error {
         Self::plain(format!("at least 1 input key is needed for '{command}' command"))
     }
 
+    /// Something else than changing subscriptions (the command's name in lower case) while RESP2 delivers messages.
+    pub fn only_listening(command: &str) -> Self {
+        Self::plain(format!(
+            "Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+             this context"
+        ))
+    }
+
+    /// XCLAIM with a word that is neither an id nor an option.
+    pub fn xclaim_option(word: &[u8]) -> Self {
+        Self::plain(format!("Unrecognized XCLAIM option '{}'", c_text(word)))
+    }
+
+    /// XGROUP CREATE of a group that is there.
+    pub fn busy_group() -> Self {
+        Self::Verbatim("BUSYGROUP Consumer Group name already exists".into())
+    }
+
+    /// A stream has no group of that name.
+    pub fn no_group_of_key(group: &[u8], key: &[u8]) -> Self {
+        let (group, key) = (c_text(group), c_text(key));
+        Self::Verbatim(format!("NOGROUP No such consumer group '{group}' for key name '{key}'").into())
+    }
+
+    /// There is no stream, or it has no group of that name.
+    pub fn no_key_or_group(key: &[u8], group: &[u8]) -> Self {
+        let (group, key) = (c_text(group), c_text(key));
+        Self::Verbatim(format!("NOGROUP No such key '{key}' or consumer group '{group}'").into())
+    }
+
+    /// The same of XREADGROUP.
+    pub fn no_group_to_read(key: &[u8], group: &[u8]) -> Self {
+        let text = Self::no_key_or_group(key, group);
+        Self::Verbatim(format!("{text} in XREADGROUP with GROUP option").into())
+    }
+
+    /// XREADGROUP waits for a stream that was removed.
+    pub fn stream_gone() -> Self {
+        Self::Verbatim("UNBLOCKED the stream key no longer exists".into())
+    }
+
+    /// XREADGROUP waits for a group that was removed.
+    pub fn group_gone() -> Self {
+        Self::Verbatim("NOGROUP the consumer group this client was blocked on no longer exists".into())
+    }
+
     /// LATENCY GRAPH of an event without spikes.
     pub fn no_samples(event: &str) -> Self {
         Self::plain(format!("No samples available for event '{event}'"))
+    }
+
+    /// A text that is no `HyperLogLog`.
+    pub fn no_sketch() -> Self {
+        Self::Verbatim("WRONGTYPE Key is not a valid HyperLogLog string value.".into())
+    }
+
+    /// A `HyperLogLog` whose registers do not add up.
+    pub fn corrupted_sketch() -> Self {
+        Self::Verbatim("INVALIDOBJ Corrupted HLL object detected".into())
+    }
+
+    /// PFDEBUG with a word that it does not know.
+    pub fn unknown_pfdebug(subcommand: &[u8]) -> Self {
+        let subcommand = String::from_utf8_lossy(subcommand);
+        Self::plain(format!("Unknown PFDEBUG subcommand '{subcommand}'"))
+    }
+
+    /// PFSELFTEST found that so many elements are counted as so many.
+    pub fn self_test_failed(elements: u64, count: u64) -> Self {
+        let error = elements.abs_diff(count);
+        Self::plain(format!("TESTFAILED Too big error. card:{elements} abserr:{error}"))
+    }
+
+    /// Coordinates beyond the edges of the map.
+    pub fn not_on_the_map(longitude: f64, latitude: f64) -> Self {
+        Self::plain(format!("invalid longitude,latitude pair {longitude:.6},{latitude:.6}"))
+    }
+
+    /// A search that stores what it finds, and shall show it as well.
+    pub fn stored_and_shown(command: &str) -> Self {
+        Self::plain(format!(
+            "{command} is not compatible with WITHDIST, WITHHASH and WITHCOORD options"
+        ))
+    }
+
+    /// A search without a middle, by a command of this name.
+    pub fn no_center(command: &[u8]) -> Self {
+        let command = String::from_utf8_lossy(command);
+        Self::plain(format!(
+            "exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}"
+        ))
+    }
+
+    /// A search without a circle or a box, by a command of this name.
+    pub fn no_shape(command: &[u8]) -> Self {
+        let command = String::from_utf8_lossy(command);
+        Self::plain(format!("exactly one of BYRADIUS and BYBOX can be specified for {command}"))
     }
 
     /// FUNCTION LIST with a word that it does not know.
@@ -326,6 +565,11 @@ impl Error {
     }
 }
 
+/// What C takes for a text, which Redis prints: all in front of the first zero byte.
+fn c_text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+}
+
 impl From<WrongType> for Error {
     fn from(WrongType: WrongType) -> Self {
         Self::WrongType
@@ -350,6 +594,7 @@ impl fmt::Display for Error {
             Self::Syntax => f.write_str("ERR syntax error"),
             Self::OutOfRange => f.write_str("ERR value is out of range"),
             Self::NoSuchKey => f.write_str("ERR no such key"),
+            Self::KeyTaken => f.write_str("BUSYKEY Target key name already exists."),
             Self::AuthRequired => f.write_str("NOAUTH Authentication required."),
             Self::HelloAuthRequired => f.write_str(
                 "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> \

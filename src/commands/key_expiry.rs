@@ -4,6 +4,7 @@ use super::args::Args;
 use super::call::KeyCall;
 use super::error::Error;
 use super::spec::*;
+use crate::store::events::Class;
 use crate::resp::number::parse_i64;
 
 const CHANGED: &[Keys] = &[key_at(1, EDIT)];
@@ -92,8 +93,11 @@ fn set_deadline(call: &mut KeyCall<'_>, command: &str, unit: Unit, origin: Origi
     let changes = call.key.exists() && condition.allows(at_ms, call.key.deadline_ms());
     if changes {
         match u64::try_from(at_ms) {
-            Ok(at_ms) if at_ms > call.visit.now_ms => call.key.set_deadline(Some(at_ms)),
-            _ => drop(call.key.take()),
+            Ok(at_ms) if at_ms > call.visit.now_ms => {
+                call.key.set_deadline(Some(at_ms));
+                call.key.notify(Class::GENERIC, "expire");
+            }
+            _ => drop(call.key.remove_for_client()),
         }
     }
     call.reply.integer(i64::from(changes));
@@ -172,6 +176,7 @@ fn persist(call: &mut KeyCall<'_>) -> Result {
     let changes = call.key.deadline_ms().is_some();
     if changes {
         call.key.set_deadline(None);
+        call.key.notify(Class::GENERIC, "persist");
     }
     call.reply.integer(i64::from(changes));
     Ok(())

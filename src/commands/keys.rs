@@ -4,6 +4,7 @@ use super::args::Args;
 use super::call::{KeyCall, KeysCall, SessionCall};
 use super::error::Error;
 use super::spec::*;
+use crate::store::events::Class;
 use crate::store::{EntryRef, Key, Value};
 use crate::values::text::Text;
 
@@ -57,7 +58,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// DEL and UNLINK: what is large is freed aside in either case.
 fn del(call: &mut KeysCall<'_>) -> Result {
-    count(call, |key| key.remove())
+    count(call, |key| key.remove_for_client())
 }
 
 #[expect(
@@ -116,6 +117,8 @@ fn move_value(call: &mut KeysCall<'_>, replace: bool) -> Result<bool> {
     if name != destination {
         let source = call.keys.get(0).take().expect("the key exists");
         call.keys.get(1).adopt(source.renamed(destination));
+        call.keys.get(0).notify(Class::GENERIC, "rename_from");
+        call.keys.get(1).notify(Class::GENERIC, "rename_to");
     }
     Ok(true)
 }
@@ -133,6 +136,7 @@ fn copy(call: &mut KeysCall<'_>) -> Result {
     let copied = match copy {
         Some(copy) if options.replace || !target.exists() => {
             target.adopt(copy);
+            target.notify(Class::GENERIC, "copy_to");
             true
         }
         _ => false,
@@ -172,6 +176,8 @@ fn r#move(call: &mut KeyCall<'_>) -> Result {
     if moves {
         let entry = call.key.take().expect("the key exists");
         call.key.in_database(db).adopt(entry);
+        call.key.notify(Class::GENERIC, "move_from");
+        call.key.in_database(db).notify(Class::GENERIC, "move_to");
     }
     call.reply.integer(i64::from(moves));
     Ok(())

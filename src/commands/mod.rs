@@ -15,6 +15,7 @@ mod bitfields;
 mod bitmaps;
 mod catalog;
 mod clients;
+mod conditional_strings;
 mod config;
 mod connection;
 mod counters;
@@ -24,6 +25,9 @@ mod expiration;
 mod functions;
 mod hash_expiry;
 mod hashes;
+mod geo;
+mod geo_search;
+mod hyperloglogs;
 mod info;
 mod key_expiry;
 mod keys;
@@ -33,12 +37,24 @@ mod list_blocking;
 mod list_moves;
 mod lists;
 mod memory;
+mod pubsub;
 mod scan;
+mod serialize;
 mod scan_options;
 mod set_algebra;
 mod sets;
 mod slowlog;
+mod sort;
 mod sorted_sets;
+mod stream_claims;
+mod stream_groups;
+mod stream_ids;
+mod stream_info;
+mod stream_pending;
+mod stream_reads;
+mod stream_removal;
+mod stream_trim;
+mod streams;
 mod strings;
 mod substrings;
 mod transactions;
@@ -61,6 +77,7 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("string", 1 << 7), substrings::COMMANDS),
     (group("string", 1 << 7), counters::COMMANDS),
     (group("string", 1 << 7), lcs::COMMANDS),
+    (group("string", 1 << 7), conditional_strings::COMMANDS),
     (group("bitmap", 1 << 8), bitmaps::COMMANDS),
     (group("bitmap", 1 << 8), bitfields::COMMANDS),
     (group("set", 1 << 3), sets::COMMANDS),
@@ -75,9 +92,21 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("sorted-set", 1 << 4), sorted_sets::random::COMMANDS),
     (group("hash", 1 << 6), hashes::COMMANDS),
     (group("hash", 1 << 6), hash_expiry::COMMANDS),
+    (group("hyperloglog", 1 << 9), hyperloglogs::COMMANDS),
+    (group("geo", 1 << 10), geo::COMMANDS),
+    (group("geo", 1 << 10), geo_search::COMMANDS),
+    (group("stream", 1 << 11), streams::COMMANDS),
+    (group("stream", 1 << 11), stream_removal::COMMANDS),
+    (group("stream", 1 << 11), stream_reads::COMMANDS),
+    (group("stream", 1 << 11), stream_groups::COMMANDS),
+    (group("stream", 1 << 11), stream_pending::COMMANDS),
+    (group("stream", 1 << 11), stream_claims::COMMANDS),
+    (group("stream", 1 << 11), stream_info::COMMANDS),
     (group("generic", 1), keys::COMMANDS),
     (group("generic", 1), key_expiry::COMMANDS),
     (group("generic", 1), scan::COMMANDS),
+    (group("generic", 1), serialize::COMMANDS),
+    (group("generic", 0), sort::COMMANDS),
     (group("generic", 1 << 18), wait::COMMANDS),
     (group("transactions", 1 << 19), transactions::COMMANDS),
     (group("connection", 1 << 18), connection::COMMANDS),
@@ -90,6 +119,7 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("server", 0), latency::COMMANDS),
     (group("server", 0), memory::COMMANDS),
     (group("server", 0), slowlog::COMMANDS),
+    (group("pubsub", 1 << 12), pubsub::COMMANDS),
     (group("scripting", 1 << 20), functions::COMMANDS),
     (group("server", 0), catalog::COMMANDS),
 ];

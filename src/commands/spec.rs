@@ -47,6 +47,8 @@ pub struct Command {
     pub arguments: &'static str,
     /// Which arguments are keys, and what the command does to them.
     pub keys: &'static [Keys],
+    /// Which arguments are shard channels: a cluster routes by them as by keys, nothing else takes them for keys.
+    pub shard_channels: &'static [Keys],
     /// Properties, also for the ACL categories.
     pub flags: Flags,
     /// The Redis version that had it first.
@@ -139,7 +141,10 @@ pub enum Find {
         part: usize,
     },
     /// As many as the first argument says, which follow it.
-    Counted,
+    Counted {
+        /// Distance from one to the next.
+        step: usize,
+    },
 }
 
 /// Positions of keys in a request, with what happens to them.
@@ -198,6 +203,8 @@ const fn access(mode: Mode, uses: u8) -> Access {
 
 /// Reads the value.
 pub const READ: Access = access(Mode::Read, Uses::ACCESS);
+/// Reads the value and may note in it what was found out.
+pub const EXAMINE: Access = access(Mode::Update, Uses::ACCESS);
 /// Reads what is known about the value, not the value.
 pub const LOOK: Access = access(Mode::Read, 0);
 /// Reads the value and changes it.
@@ -208,6 +215,8 @@ pub const UPDATE_VARIABLE: Access = access(Mode::Update, Uses::ACCESS | Uses::UP
 pub const EDIT: Access = access(Mode::Update, Uses::UPDATE);
 /// Adds to the value.
 pub const EXTEND: Access = access(Mode::Update, Uses::INSERT);
+/// Reads the value and adds to it.
+pub const GATHER: Access = access(Mode::Update, Uses::ACCESS | Uses::INSERT);
 /// Reads the value and removes the key.
 pub const TAKE: Access = access(Mode::Update, Uses::ACCESS | Uses::DELETE);
 /// Takes something away from the value.
@@ -218,6 +227,8 @@ pub const OVERWRITE: Access = access(Mode::Overwrite, Uses::UPDATE);
 pub const CREATE: Access = access(Mode::Overwrite, Uses::INSERT);
 /// Removes the key.
 pub const REMOVE: Access = access(Mode::Remove, Uses::DELETE);
+/// The same, or first reads the value, as options say.
+pub const REMOVE_VARIABLE: Access = access(Mode::Update, Uses::DELETE | Uses::VARIABLE);
 
 /// The argument at `position` is a key.
 pub const fn key_at(position: usize, access: Access) -> Keys {
@@ -242,9 +253,18 @@ pub const fn keys_and_values_from(first: usize, access: Access) -> Keys {
 
 /// The argument at `position` is a number; so many keys follow it.
 pub const fn keys_counted_at(position: usize, access: Access) -> Keys {
+    counted(position, 1, access)
+}
+
+/// The argument at `position` is a number; so many keys follow it, each with a value behind it.
+pub const fn keys_and_values_counted_at(position: usize, access: Access) -> Keys {
+    counted(position, 2, access)
+}
+
+const fn counted(position: usize, step: usize, access: Access) -> Keys {
     Keys {
         begin: Begin::At(position),
-        find: Find::Counted,
+        find: Find::Counted { step },
         access,
         is_secretive: false,
     }
@@ -311,10 +331,11 @@ impl Keys {
                 let end = first + if part == 0 { count } else { count / part };
                 found.extend((first..end).step_by(step).map(|at| (at, access)));
             }
-            Find::Counted => {
+            Find::Counted { step } => {
                 let count = parse_i64(word(first)).and_then(|count| usize::try_from(count).ok());
-                let count = count.filter(|count| *count < len - first).unwrap_or(0);
-                found.extend((first + 1..=first + count).map(|at| (at, access)));
+                let words = count.and_then(|count| count.checked_mul(step));
+                let words = words.filter(|words| *words < len - first).unwrap_or(0);
+                found.extend((first + 1..=first + words).step_by(step).map(|at| (at, access)));
             }
         }
     }
@@ -398,6 +419,8 @@ pub const RELAYED: Flags = Flags(1 << 19);
 pub const IMMEDIATE: Flags = Flags(1 << 21);
 /// Sees its key go: when it waits for a key, it runs again also when the key was removed.
 pub const SEES_REMOVAL: Flags = Flags(1 << 20);
+/// Allowed while RESP2 delivers messages: changes or ends the client's subscriptions.
+pub const WHILE_SUBSCRIBED: Flags = Flags(1 << 24);
 
 /// The flags that Redis shows for a command, with their names.
 pub const SHOWN_FLAGS: &[(Flags, &str)] = &[
@@ -467,6 +490,11 @@ impl Categories {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any of `other` is in the set.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// The names in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         CATEGORY_NAMES
@@ -491,6 +519,8 @@ pub const SET_CATEGORY: Categories = Categories(1 << 3);
 pub const SORTED_SET_CATEGORY: Categories = Categories(1 << 4);
 /// `@list`
 pub const LIST_CATEGORY: Categories = Categories(1 << 5);
+/// `@set`, `@sortedset`, `@list`, `@hash`, `@geo` and `@stream`: what works on structures, not on texts.
+pub const STRUCTURE_CATEGORIES: Categories = Categories(0b1100_0111_1000);
 /// `@admin`
 pub const ADMIN_CATEGORY: Categories = Categories(1 << 13);
 /// `@fast`
@@ -532,6 +562,7 @@ impl Command {
             arity,
             arguments,
             keys,
+            shard_channels: &[],
             flags,
             since,
             complexity,
@@ -594,6 +625,15 @@ impl Command {
     pub const fn accessing(self, access_of: fn(Args<'_>) -> Access) -> Self {
         Self {
             access_of: Some(access_of),
+            ..self
+        }
+    }
+
+    /// The row with shard channels among its arguments; what their access says does not matter.
+    #[must_use]
+    pub const fn shard_channels(self, shard_channels: &'static [Keys]) -> Self {
+        Self {
+            shard_channels,
             ..self
         }
     }

@@ -2,10 +2,13 @@
 
 use super::args::Args;
 use super::call::{KeyCall, KeysCall};
+use super::conditional_strings::Condition;
 use super::error::Error;
 use super::expiration::{Deadline, Expiration, OF_GETEX, OF_SET, Word};
 use super::spec::*;
 use crate::resp::Reply;
+use crate::store::Key;
+use crate::store::events::Class;
 use crate::values::text::Text;
 
 #[rustfmt::skip] // A table: one row per command.
@@ -31,7 +34,7 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
     Command::new("PSETEX", 4, "key milliseconds value", &[key_at(1, OVERWRITE)], WRITE.or(GROWS), "2.6.0", "O(1)", Handler::Key(psetex),
                  "Stores a string that expires after some milliseconds."),
-    Command::new("SET", -3, "key value condition=[NX | XX] [GET] expiration=[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+    Command::new("SET", -3, "key value condition=[NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] expiration=[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
                  &[key_at(1, UPDATE_VARIABLE)], WRITE.or(GROWS), "1.0.0", "O(1)", Handler::Key(set),
                  "Stores a string whatever was there, optionally with conditions and a deadline.")
         .accessing(access_of_set),
@@ -61,14 +64,16 @@ fn set(call: &mut KeyCall<'_>) -> Result {
         return set_with_options(call, value);
     }
     call.key.set(value, None);
+    call.key.notify(Class::STRING, "set");
     call.reply.ok();
     Ok(())
 }
 
-/// With GET, the value replaced matters.
+/// With GET, and where it decides what happens, the value replaced matters.
 fn access_of_set(args: Args<'_>) -> Access {
+    const READING: [&str; 5] = ["GET", "IFEQ", "IFNE", "IFDEQ", "IFDNE"];
     let mut options = args.skip(2);
-    if options.any(|word| word.eq_ignore_ascii_case(b"GET")) {
+    if options.any(|option| READING.iter().any(|word| option.eq_ignore_ascii_case(word.as_bytes()))) {
         UPDATE
     } else {
         OVERWRITE
@@ -78,12 +83,12 @@ fn access_of_set(args: Args<'_>) -> Access {
 fn set_with_options(call: &mut KeyCall<'_>, value: &[u8]) -> Result {
     let options = SetOptions::parse(&mut call.args)?;
     let deadline = options.expiration.deadline(call.visit.now_ms, "set")?;
+    let stored = options.allow(&call.key)?;
     if options.get {
         reply_text(&mut call.reply, call.key.read()?);
     }
-    let stored = options.if_exists.is_none_or(|wanted| wanted == call.key.exists());
     if stored {
-        store(call, value, deadline);
+        store(&mut call.key, value, deadline);
     } else {
         call.key.touch();
     }
@@ -95,13 +100,18 @@ fn set_with_options(call: &mut KeyCall<'_>, value: &[u8]) -> Result {
     Ok(())
 }
 
-fn store(call: &mut KeyCall<'_>, value: &[u8], deadline: Deadline) {
+/// Stores `value`, whatever the key holds.
+pub fn store(key: &mut Key<'_>, value: &[u8], deadline: Deadline) {
     let deadline_ms = match deadline {
         Deadline::Unstated | Deadline::Cleared => None,
-        Deadline::Kept => call.key.deadline_ms(),
+        Deadline::Kept => key.deadline_ms(),
         Deadline::At(at_ms) => Some(at_ms),
     };
-    call.key.set(value, deadline_ms);
+    key.set(value, deadline_ms);
+    key.notify(Class::STRING, "set");
+    if let Deadline::At(_) = deadline {
+        key.notify(Class::GENERIC, "expire");
+    }
 }
 
 /// Options of SET.
@@ -109,6 +119,8 @@ fn store(call: &mut KeyCall<'_>, value: &[u8], deadline: Deadline) {
 struct SetOptions<'r> {
     /// NX: false, XX: true.
     if_exists: Option<bool>,
+    /// IFEQ and its kin; then there is no NX or XX.
+    condition: Option<Condition<'r>>,
     get: bool,
     expiration: Expiration<'r>,
 }
@@ -117,17 +129,40 @@ impl<'r> SetOptions<'r> {
     fn parse(args: &mut Args<'r>) -> Result<Self> {
         let mut options = Self::default();
         while !args.is_empty() {
-            if options.if_exists != Some(true) && args.take_word("NX") {
+            if options.may_be(false) && args.take_word("NX") {
                 options.if_exists = Some(false);
-            } else if options.if_exists != Some(false) && args.take_word("XX") {
+            } else if options.may_be(true) && args.take_word("XX") {
                 options.if_exists = Some(true);
             } else if args.take_word("GET") {
                 options.get = true;
-            } else if !options.expiration.take(OF_SET, args)? {
+            } else if !(options.expiration.take(OF_SET, args)? || options.take_condition(args)?) {
                 return Err(Error::Syntax);
             }
         }
         Ok(options)
+    }
+
+    /// Whether XX (NX if not `if_exists`) goes together with what was read before.
+    fn may_be(&self, if_exists: bool) -> bool {
+        self.condition.is_none() && self.if_exists.is_none_or(|earlier| earlier == if_exists)
+    }
+
+    /// Takes a condition on the value, if it comes next and goes together with what was read before.
+    fn take_condition(&mut self, args: &mut Args<'r>) -> Result<bool> {
+        let Some(condition) = Condition::take(args)? else {
+            return Ok(false);
+        };
+        let is_repeated = self.condition.is_none_or(|earlier| earlier.is_like(condition));
+        self.condition = Some(condition);
+        Ok(is_repeated && self.if_exists.is_none())
+    }
+
+    /// Whether the conditions are met.
+    fn allow(&self, key: &Key<'_>) -> Result<bool> {
+        match self.condition {
+            Some(condition) => condition.is_met_by(key.peek()?),
+            None => Ok(self.if_exists.is_none_or(|wanted| wanted == key.exists())),
+        }
     }
 }
 
@@ -143,7 +178,7 @@ fn set_expiring(call: &mut KeyCall<'_>, unit: Word, command: &str) -> Result {
     let expiration = Expiration::new(unit, call.args.bytes()?);
     let value = call.args.bytes()?;
     let deadline = expiration.deadline(call.visit.now_ms, command)?;
-    store(call, value, deadline);
+    store(&mut call.key, value, deadline);
     call.reply.ok();
     Ok(())
 }
@@ -155,6 +190,7 @@ fn setnx(call: &mut KeyCall<'_>) -> Result {
         call.key.touch();
     } else {
         call.key.set(value, None);
+        call.key.notify(Class::STRING, "set");
     }
     call.reply.integer(i64::from(!taken));
     Ok(())
@@ -164,12 +200,13 @@ fn getset(call: &mut KeyCall<'_>) -> Result {
     let value = call.args.bytes()?;
     reply_text(&mut call.reply, call.key.read()?);
     call.key.set(value, None);
+    call.key.notify(Class::STRING, "set");
     Ok(())
 }
 
 fn getdel(call: &mut KeyCall<'_>) -> Result {
     reply_text(&mut call.reply, call.key.read()?);
-    call.key.remove();
+    call.key.remove_for_client();
     Ok(())
 }
 
@@ -195,10 +232,16 @@ fn change_deadline(call: &mut KeyCall<'_>, deadline: Deadline) {
     match deadline {
         Deadline::Unstated | Deadline::Kept => {}
         Deadline::Cleared if call.key.deadline_ms().is_none() => {}
-        Deadline::Cleared => call.key.set_deadline(None),
-        Deadline::At(at_ms) if at_ms > call.visit.now_ms => call.key.set_deadline(Some(at_ms)),
+        Deadline::Cleared => {
+            call.key.set_deadline(None);
+            call.key.notify(Class::GENERIC, "persist");
+        }
+        Deadline::At(at_ms) if at_ms > call.visit.now_ms => {
+            call.key.set_deadline(Some(at_ms));
+            call.key.notify(Class::GENERIC, "expire");
+        }
         Deadline::At(_) => {
-            call.key.remove();
+            call.key.remove_for_client();
         }
     }
 }
@@ -243,7 +286,9 @@ fn store_all(call: &mut KeysCall<'_>) -> Result {
     for index in 0..call.keys.len() {
         let _key = call.args.bytes()?;
         let value = call.args.bytes()?;
-        call.keys.get(index).set(value, None);
+        let mut key = call.keys.get(index);
+        key.set(value, None);
+        key.notify(Class::STRING, "set");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::call::KeyCall;
 use super::error::Error;
 use super::spec::*;
 use crate::services::Services;
+use crate::store::events::Class;
 use crate::values::text::{INTEGER_BYTES_MAX, Text, clamp_range};
 
 #[rustfmt::skip] // A table: one row per command.
@@ -53,6 +54,7 @@ fn append(call: &mut KeyCall<'_>) -> Result {
             grown_len
         }
     };
+    call.key.notify(Class::STRING, "append");
     call.reply.integer(len as i64);
     Ok(())
 }
@@ -65,10 +67,12 @@ fn setrange(call: &mut KeyCall<'_>) -> Result {
         call.key.peek()?.map_or(0, |text| text.len())
     } else {
         let end = checked_end(offset, patch.len(), call.services)?;
-        call.key.edit(end, |bytes| {
+        let len = call.key.edit(end, |bytes| {
             bytes[offset..end].copy_from_slice(patch);
             bytes.len()
-        })
+        });
+        call.key.notify(Class::STRING, "setrange");
+        len
     };
     call.reply.integer(len as i64);
     Ok(())

@@ -19,7 +19,6 @@ const NO_DAEMON: &str = "Forebay stays in the foreground: let the service manage
 const NO_LOG_FILE: &str = "Forebay logs to standard error only: redirect it";
 const NO_TLS: &str = "TLS is not built yet: only 0 is possible";
 const NO_ACL: &str = "ACL users are not built yet: only requirepass is";
-const NO_EVENTS: &str = "keyspace notifications are not built yet: only an empty value is possible";
 const NO_CLUSTER: &str = "Forebay is a single node: only 'no' is possible";
 const NO_DEFRAG: &str = "Forebay does not defragment: only 'no' is possible";
 const NO_CHANGE: &str = "Forebay offers no other value yet";
@@ -40,7 +39,6 @@ pub(super) const COMPATIBILITY: &[Setting] = &[
     only("oom-score-adj", "no", Live, NO_CHANGE),
     only("shutdown-on-sigint", "default", Live, NO_CHANGE),
     only("shutdown-on-sigterm", "default", Live, NO_CHANGE),
-    only("notify-keyspace-events", "", Live, NO_EVENTS),
     only("activedefrag", "no", Live, NO_DEFRAG),
     row("maxmemory-clients", "0", Live,
         Kind::Text { expects: "0", get: |_| "0".to_owned(), set: only_unlimited_clients },

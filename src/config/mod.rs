@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod flags;
 mod help;
+mod keyspace_events;
 mod load;
 mod memory_size;
 mod notation;
@@ -25,6 +26,7 @@ pub use address::{BindAddress, Secret, UpstreamAddress, UpstreamEndpoint};
 pub use choices::{BreakerPolicy, DebugAccess, EvictionPolicy, LogLevel, TierMode};
 pub use error::{ConfigError, ConfigErrors};
 pub use help::help;
+pub use keyspace_events::KeyspaceEvents;
 pub use load::{Action, Loaded};
 pub use memory_size::usable_bytes;
 pub use output_limits::{OutputLimit, OutputLimits};
@@ -113,6 +115,8 @@ pub struct General {
     pub server_name: String,
     /// Who may use DEBUG.
     pub debug_command: DebugAccess,
+    /// Which events of keys are published.
+    pub keyspace_events: KeyspaceEvents,
     /// The set of defaults in use, chosen at start.
     pub preset: Preset,
 }
@@ -433,7 +437,6 @@ mod tests {
     fn what_would_change_behaviour_is_refused() {
         for (name, value) in [
             ("appendonly", "yes"),
-            ("notify-keyspace-events", "KEA"),
             ("masterauth", "secret"),
             ("min-slaves-to-write", "1"),
             ("activedefrag", "yes"),

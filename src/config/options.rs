@@ -8,7 +8,7 @@ use super::address::{BindAddress, Secret, UpstreamAddress};
 use super::compatibility::COMPATIBILITY;
 use super::preset::Preset;
 use super::setting::{Kind, row};
-use super::{BreakerPolicy, Config, DebugAccess, EvictionPolicy, LogLevel, Setting, TierMode};
+use super::{BreakerPolicy, Config, DebugAccess, EvictionPolicy, KeyspaceEvents, LogLevel, Setting, TierMode};
 use std::path::{self, PathBuf};
 use std::time::Duration;
 
@@ -130,6 +130,11 @@ const GENERAL: &[Setting] = &[
     row("enable-debug-command", "no", AtStart,
         choice(&DebugAccess::NAMES, |c| c.general.debug_command as usize, |c, i| c.general.debug_command = DebugAccess::ALL[i]),
         "Who may use DEBUG: nobody, everybody, or clients of this host."),
+    row("notify-keyspace-events", "", Live,
+        text("letters of Ag$lshzxeKEtmdn",
+            |c| c.general.keyspace_events.to_string(),
+            |c, text| KeyspaceEvents::parse(text).map(|events| c.general.keyspace_events = events)),
+        "Events of keys that are published: K and E name the channels, the others classes. Empty: none."),
 ];
 
 #[rustfmt::skip]

@@ -4,7 +4,7 @@ use super::Turn;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
 use crate::commands::spec::{
-    ADMIN, FAST, GROWS, NO_AUTH, NO_MULTI, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WRITE,
+    ADMIN, FAST, GROWS, NO_AUTH, NO_MULTI, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WHILE_SUBSCRIBED, WRITE,
 };
 use crate::resp::{Reply, Request};
 use crate::session::Session;
@@ -29,7 +29,7 @@ impl Refusal {
     }
 }
 
-/// All gates, in Redis's order: arity, login, transaction, memory.
+/// All gates, in Redis's order: arity, login, transaction, memory, subscriptions.
 #[inline]
 pub fn pass(
     entry: &'static Entry,
@@ -50,6 +50,9 @@ pub fn pass(
     }
     if command.flags.contains(GROWS) && worker.services.store.is_over_budget() {
         make_room(entry, request, worker, turn)?;
+    }
+    if session.is_listening_only() && !command.flags.contains(WHILE_SUBSCRIBED) {
+        return Err(Error::only_listening(&entry.full_name));
     }
     Ok(())
 }

@@ -38,6 +38,7 @@ const COUNTERS: &[Row<Figures, u64>] = &[
     ("forebay_network_output_bytes_total", |figures| figures.traffic.output_bytes, "Bytes written to clients."),
     ("forebay_evicted_keys_total",         |figures| figures.totals.evicted,       "Entries removed because memory was short."),
     ("forebay_expired_keys_total",         |figures| figures.totals.expired,       "Entries removed because their time was over."),
+    ("forebay_expired_fields_total",       |figures| figures.totals.expired_fields, "Fields of hashes removed because their time was over."),
 ];
 
 #[rustfmt::skip]

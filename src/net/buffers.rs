@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
 use super::stream::Stream;
+use crate::clients::Mailbox;
 use crate::limits::{BUFFER_BYTES, POOLED_BUFFER_BYTES_MAX};
+use crate::resp::{Protocol, Reply};
 use crate::worker::Worker;
 
 /// Bytes read and not yet executed: `bytes[start..end]`. All of `bytes` is initialised.
@@ -118,6 +120,15 @@ impl Output {
             self.bytes = worker.buffers.take_output();
         }
         &mut self.bytes
+    }
+
+    /// Writes what others left for the client.
+    #[cold]
+    pub fn take_pushes(&mut self, mailbox: &Mailbox, protocol: Protocol, worker: &Worker) {
+        let mut reply = Reply::new(self.writer(worker), protocol);
+        for push in mailbox.take_pushes() {
+            reply.pushed(&push);
+        }
     }
 
     /// Adds replies that were written elsewhere, and takes over their buffer where that saves copying them.

@@ -87,7 +87,9 @@ impl Connection {
     /// Takes the client off all lists.
     fn leave(&mut self) {
         let services = &self.worker.services;
-        self.session.end_transaction(&services.store);
+        let session = &mut self.session;
+        session.end_transaction(&services.store);
+        services.pubsub.leave(&session.client, &mut session.subscriptions);
         services.clients.disconnect(self.session.client.id);
         services.monitors.remove(self.session.client.id);
     }
@@ -193,6 +195,9 @@ impl Connection {
     /// Executes a planned request, unless it has to wait.
     #[inline]
     fn execute(&mut self, ahead: &Lookahead, index: usize, turn: &mut Turn) -> Step {
+        if !self.session.client.mailbox().is_quiet() {
+            self.take_pushes();
+        }
         let (request, prepared, _) = ahead.get(index, self.input.filled());
         let out = self.output.writer(&self.worker);
         dispatch::execute(request, prepared, &mut self.session, &self.worker, out, turn)
@@ -204,7 +209,7 @@ impl Connection {
             ahead.begin(index, self.input.filled(), &self.session, &self.worker, turn);
         }
         let begun = ahead.take_begun(index);
-        let client = Arc::clone(&self.session.client);
+        let (client, protocol) = (Arc::clone(&self.session.client), self.session.protocol);
         let (request, ..) = ahead.get(index, self.input.filled());
         let mut reply = self.worker.buffers.take_output();
         let (is_done, received) = {
@@ -217,6 +222,7 @@ impl Connection {
                 &mut self.output,
                 worker,
                 &client,
+                protocol,
                 self.input_ended,
             );
             let is_done = poll_fn(|cx| match waiting.as_mut().poll(cx) {
@@ -293,12 +299,18 @@ impl Connection {
         }
         // What a slow reader does not take stays in the mailbox, which is bounded.
         if self.output.unsent_bytes() == 0 {
-            for bytes in self.session.client.mailbox().take_pushes() {
-                self.output.writer(&self.worker).extend_from_slice(&bytes);
-            }
+            self.take_pushes();
             self.send(cx)?;
         }
         Ok(None)
+    }
+
+    /// Writes what others left for the client: between two requests, so that what a request caused stands behind its
+    /// reply.
+    #[cold]
+    fn take_pushes(&mut self) {
+        let Session { client, protocol, .. } = &self.session;
+        self.output.take_pushes(client.mailbox(), *protocol, &self.worker);
     }
 
     /// Passes on what upstream sends the session unasked, as long as the client takes it. Breaks when the session

@@ -12,15 +12,17 @@ use super::buffers::Output;
 use super::stream::Stream;
 use crate::clients::{Client, Closing};
 use crate::limits::{LEAVING_WAIT_MS_MAX, READ_AHEAD_CHUNK_BYTES};
+use crate::resp::Protocol;
 use crate::worker::Worker;
 
-/// Looks after a connection whose command waits: earlier replies are sent, and what comes is read, so that the end
+/// Looks after a connection whose command waits: earlier replies and messages are sent, and what comes is read, so that the end
 /// of the connection is noticed.
 pub struct Vigil<'a> {
     stream: &'a mut Stream,
     output: &'a mut Output,
     worker: &'a Worker,
     client: &'a Client,
+    protocol: Protocol,
     /// What was read.
     pub received: Vec<u8>,
     received_max: u64,
@@ -37,6 +39,7 @@ impl<'a> Vigil<'a> {
         output: &'a mut Output,
         worker: &'a Worker,
         client: &'a Client,
+        protocol: Protocol,
         input_ended: bool,
     ) -> Self {
         let received_max = worker.services.config.load().network.query_buffer_max_bytes;
@@ -45,6 +48,7 @@ impl<'a> Vigil<'a> {
             output,
             worker,
             client,
+            protocol,
             received: Vec::new(),
             received_max,
             input_ended,
@@ -55,6 +59,9 @@ impl<'a> Vigil<'a> {
     /// Ready when the command need not be waited for any longer.
     pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.client.mailbox().watch(cx.waker());
+        if !self.client.mailbox().is_quiet() && self.output.unsent_bytes() == 0 {
+            self.output.take_pushes(self.client.mailbox(), self.protocol, self.worker);
+        }
         let is_broken = matches!(
             self.output.poll_send(self.stream, self.worker, cx),
             Poll::Ready(Err(_))

@@ -7,11 +7,13 @@
 //! | [`reply`] | the encoder of RESP2 and RESP3 replies |
 //! | [`frame`] | a bounded scanner of an upstream's replies, and views on what it scanned |
 //! | [`number`] | integers and doubles as text, by Redis's rules |
+//! | [`decimal`] | numbers without an exponent |
 //! | [`long_double`] | the x87 arithmetic of `INCRBYFLOAT` |
 //! | `float`, `natural` | exact conversion between decimal and binary, for those two |
 //!
 //! Nothing here knows a command, a clock or a socket.
 
+pub mod decimal;
 pub mod decode;
 mod float;
 pub mod frame;

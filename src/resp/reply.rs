@@ -2,7 +2,7 @@
 //!
 //! Replies go straight into the connection's output buffer: no allocation besides its growth.
 
-use super::number;
+use super::{decimal, number};
 
 /// The version of the protocol that a client speaks; `HELLO` chooses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,9 +143,18 @@ impl<'a> Reply<'a> {
     /// Ends an array with the number of replies written since its mark was made.
     ///
     /// Moves those replies once by the width of the header, so it is linear in their bytes.
-    pub fn close_array(&mut self, ArrayMark { start }: ArrayMark, len: usize) {
+    pub fn close_array(&mut self, mark: ArrayMark, len: usize) {
+        self.close(mark, |reply| reply.array(len));
+    }
+
+    /// Ends as a map what was begun as an array, with the number of pairs written since. Costs as much.
+    pub fn close_map(&mut self, mark: ArrayMark, len: usize) {
+        self.close(mark, |reply| reply.map(len));
+    }
+
+    fn close(&mut self, ArrayMark { start }: ArrayMark, header: impl FnOnce(&mut Self)) {
         let end = self.out.len();
-        self.array(len);
+        header(self);
         let header_bytes = self.out.len() - end;
         self.out[start..].rotate_right(header_bytes);
     }
@@ -153,6 +162,15 @@ impl<'a> Reply<'a> {
     /// A double. In RESP2 a byte string with the same digits.
     pub fn double(&mut self, value: f64) {
         let text = number::format_f64(value);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// A double without an exponent, with up to 17 digits behind the point. In RESP2 a byte string with the same digits.
+    pub fn decimal(&mut self, value: f64) {
+        let text = decimal::plain(value);
         match self.protocol {
             Protocol::Resp2 => self.bulk(text.as_bytes()),
             Protocol::Resp3 => self.line(b',', text.as_bytes()),
@@ -189,6 +207,16 @@ impl<'a> Reply<'a> {
                 self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\r\n");
             }
+        }
+    }
+
+    /// A message that no request asked for and that is encoded for RESP3; in RESP2 it becomes an array. Other bytes
+    /// are written as they are.
+    pub fn pushed(&mut self, message: &[u8]) {
+        let start = self.out.len();
+        self.out.extend_from_slice(message);
+        if self.protocol == Protocol::Resp2 && message.first() == Some(&b'>') {
+            self.out[start] = b'*';
         }
     }
 

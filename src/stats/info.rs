@@ -10,6 +10,7 @@ use super::counters::CommandTotals;
 use super::memory::{Human, Memory, ratio};
 use super::{allocator, process};
 use crate::commands::index;
+use crate::pubsub::Kind;
 use crate::services::Services;
 use crate::store::{Cursor, Visit};
 
@@ -168,6 +169,7 @@ fn clients(services: &Services, lines: &mut Lines) {
     lines.put("client_recent_max_output_buffer", longest_output);
     lines.put("blocked_clients", services.clients.blocked());
     lines.put_all(&[("tracking_clients", "0"), ("clients_in_timeout_table", "0")]);
+    lines.put("pubsub_clients", all.iter().filter(|client| client.is_subscribed()).count());
 }
 
 fn memory(services: &Services, lines: &mut Lines) {
@@ -254,6 +256,7 @@ fn stats(services: &Services, lines: &mut Lines) {
     lines.put("instantaneous_output_kbps", kbps(rates.output_bytes));
     lines.put("rejected_connections", rejected);
     lines.put("expired_keys", totals.expired);
+    lines.put("expired_subkeys", totals.expired_fields);
     lines.put(
         "expired_stale_perc",
         format_args!("{:.2}", services.vitals.stale_percent()),
@@ -261,6 +264,9 @@ fn stats(services: &Services, lines: &mut Lines) {
     lines.put("evicted_keys", totals.evicted);
     lines.put("keyspace_hits", totals.hits);
     lines.put("keyspace_misses", totals.misses);
+    lines.put("pubsub_channels", services.pubsub.count(Kind::Channel));
+    lines.put("pubsub_patterns", services.pubsub.count(Kind::Pattern));
+    lines.put("pubsubshard_channels", services.pubsub.count(Kind::ShardChannel));
     lines.put("total_error_replies", services.counters.errors_total());
     lines.put("total_reads_processed", traffic.reads);
     lines.put("total_writes_processed", traffic.writes);
@@ -428,9 +434,6 @@ const NO_OTHER_STATS: &[(&str, &str)] = &[
     ("sync_partial_err", "0"),
     ("expired_time_cap_reached_count", "0"),
     ("evicted_clients", "0"),
-    ("pubsub_channels", "0"),
-    ("pubsub_patterns", "0"),
-    ("pubsubshard_channels", "0"),
     ("latest_fork_usec", "0"),
     ("total_forks", "0"),
     ("migrate_cached_sockets", "0"),

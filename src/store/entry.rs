@@ -20,6 +20,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::object::{Object, ObjectRef, Stored, Value};
+use crate::values::hash::Hash;
 use crate::values::heap::size_class;
 use crate::values::text::Text;
 
@@ -33,6 +34,8 @@ const WORD_BYTES: usize = 8;
 const KIND_MASK: u8 = 0x07;
 const HAS_DEADLINE: u8 = 0x08;
 const EDITED: u8 = 0x10;
+/// Of a hash, which is never marked as edited: a field of it has a deadline.
+const FIELDS_DIE: u8 = EDITED;
 const DEADLINE_CLASS_SHIFT: u32 = 5;
 
 /// What an entry's block holds as its value.
@@ -133,7 +136,9 @@ impl Entry {
             value_len: WORD_BYTES,
         };
         let address = object.into_raw().expose_provenance();
-        Self::build(key, shape, Text::Int(address as i64), deadline_ms)
+        let mut entry = Self::build(key, shape, Text::Int(address as i64), deadline_ms);
+        entry.note_field_deadlines();
+        entry
     }
 
     /// Makes an entry; an object's address is given as the integer that has its bits.
@@ -170,11 +175,24 @@ impl Entry {
         self.put(RANK_AT, rank.to_le_bytes());
     }
 
-    /// Notes in which class `expiry` counts the deadline. Replacing value or deadline forgets it.
+    /// Notes in which class `expiry` counts when it is due. Replacing value or deadline forgets it.
     #[inline]
     pub fn set_deadline_class(&mut self, class: u8) {
         let rest = self.view().byte(0) & !(0xff << DEADLINE_CLASS_SHIFT);
         self.put(0, [rest | class << DEADLINE_CLASS_SHIFT]);
+    }
+
+    /// Notes whether fields have deadlines; to be called whenever a structure was changed.
+    #[inline]
+    pub(super) fn note_field_deadlines(&mut self) {
+        if let Some(hash) = self.view().get::<Hash>() {
+            let flag = if hash.earliest_deadline_ms().is_some() {
+                FIELDS_DIE
+            } else {
+                0
+            };
+            self.put(0, [self.view().byte(0) & !FIELDS_DIE | flag]);
+        }
     }
 
     /// Marks the value as stored under `generation` of the invalidation feed.
@@ -420,7 +438,17 @@ impl<'a> EntryRef<'a> {
             .then(|| u64::from_le_bytes(self.array(DEADLINE_AT)))
     }
 
-    /// The class in which `expiry` counts the deadline.
+    /// When something of the entry dies, in Unix milliseconds: all of it, or the first field of a hash.
+    #[inline]
+    pub fn due_ms(self) -> Option<u64> {
+        if self.byte(0) & (KIND_MASK | FIELDS_DIE) == Kind::Hash as u8 | FIELDS_DIE {
+            let fields = self.get::<Hash>().and_then(Hash::earliest_deadline_ms);
+            return self.deadline_ms().into_iter().chain(fields).min();
+        }
+        self.deadline_ms()
+    }
+
+    /// The class in which `expiry` counts when it is due.
     #[inline]
     pub fn deadline_class(self) -> u8 {
         self.byte(0) >> DEADLINE_CLASS_SHIFT

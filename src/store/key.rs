@@ -198,7 +198,7 @@ impl<'s> Key<'s> {
     }
 
     /// Changes the structure in place; `change` gives its result and how many changes it made. If it made any,
-    /// `event` is told; a structure that is void then is removed. `None` if there is no entry; fails if the key holds
+    /// `event` is told unless it is empty; a structure that is void then is removed. `None` if there is no entry; fails if the key holds
     /// something else.
     pub fn update<T: Stored, R>(
         &mut self,
@@ -249,12 +249,10 @@ impl<'s> Key<'s> {
     /// key instead.
     pub fn store_value<T: Stored>(&mut self, event: &str, value: T) {
         if value.is_void() {
-            if self.remove() {
-                self.notify(Class::GENERIC, "del");
-            }
+            self.remove_for_client();
             return;
         }
-        self.adopt(Entry::of_object(self.name, Box::new(value).into_object(), None));
+        self.place(Entry::of_object(self.name, Box::new(value).into_object(), None));
         self.notify(T::CLASS, event);
     }
 
@@ -269,19 +267,45 @@ impl<'s> Key<'s> {
         Random::new(self.shard.random.bits())
     }
 
-    /// Stores an entry that bears this key: one that was taken from another database, or copied for this key.
+    /// Stores a new entry that bears this key, whatever the key holds.
+    pub fn place(&mut self, entry: Entry) {
+        if self.discard() {
+            let Visit { db, now_ms, .. } = self.visit;
+            self.position = Some(self.shard.insert(db, self.hash, entry, now_ms));
+        } else {
+            self.create(entry);
+        }
+        self.changed();
+    }
+
+    /// Has the policy in force see the entry as last used so long ago or as used so often, as far as it keeps that.
+    pub fn set_use(&mut self, idle_ms: Option<u64>, frequency: Option<u8>) {
+        let Some(position) = self.position else { return };
+        let (policy, now_ms) = (self.shard.settings().policy(), self.visit.now_ms);
+        let by_time = idle_ms.and_then(|idle_ms| policy.rank_of_idle(idle_ms, now_ms));
+        let by_count = frequency.and_then(|frequency| policy.rank_of_frequency(frequency, now_ms));
+        if let Some(rank) = by_time.or(by_count) {
+            self.shard.set_rank(self.visit.db, position, rank);
+        }
+    }
+
+    /// Stores an entry that bears this key: one that was taken from another database, or copied for this key. The key
+    /// counts as created, whatever it held.
     pub fn adopt(&mut self, entry: Entry) {
+        self.replace_by(entry);
+        self.notify(Class::NEW, "new");
+    }
+
+    /// Stores an entry that bears this key in the place of what it holds.
+    fn replace_by(&mut self, entry: Entry) {
         debug_assert_eq!(
             entry.view().key(),
             self.name,
             "an entry is stored under its own key"
         );
         let Visit { db, now_ms, .. } = self.visit;
-        let is_new = !self.discard();
+        self.discard();
         self.position = Some(self.shard.adopt(db, self.hash, entry, now_ms));
-        if is_new {
-            self.notify(Class::NEW, "new");
-        }
         self.changed();
     }
 
@@ -333,6 +357,15 @@ impl<'s> Key<'s> {
         removed
     }
 
+    /// The same because a client asked for it: tells of the event "del".
+    pub fn remove_for_client(&mut self) -> bool {
+        let removed = self.remove();
+        if removed {
+            self.notify(Class::GENERIC, "del");
+        }
+        removed
+    }
+
     /// The same key in another database.
     pub fn in_database(&mut self, db: usize) -> Key<'_> {
         Key::find(self.shard, self.name, self.hash, Visit { db, ..self.visit })
@@ -367,7 +400,9 @@ impl<'s> Key<'s> {
         self.shard.change(db, position, now_ms, |entry| {
             let value = entry.get_mut::<T>().expect("the type was looked at");
             let (result, changes) = change(value);
-            (result, changes, value.is_void())
+            let is_void = value.is_void();
+            entry.note_field_deadlines();
+            (result, changes, is_void)
         })
     }
 
@@ -395,14 +430,24 @@ impl<'s> Key<'s> {
         }
     }
 
-    /// Removes the entry at `position` if it is dead, and looks away from it if it is of an old generation.
+    /// Removes the entry at `position` if it is dead, or what of it is, and looks away from it if it is of an old generation.
     #[inline]
     fn discard_unusable(&mut self, position: Position) {
         let entry = self.shard.entry(self.visit.db, position);
-        if entry.deadline_ms().is_some_and(|at| at <= self.visit.now_ms) {
-            self.position = None;
-            self.shard.expire(self.visit.db, position);
+        if entry.due_ms().is_some_and(|at| at <= self.visit.now_ms) {
+            self.discard_dead(position);
         } else if entry.generation() != self.shard.settings().generation() {
+            self.discard();
+        }
+    }
+
+    /// Removes what is dead of the entry at `position`.
+    #[cold]
+    fn discard_dead(&mut self, position: Position) {
+        let Visit { db, now_ms, .. } = self.visit;
+        if !self.shard.remove_dead(db, position, now_ms, usize::MAX) {
+            self.position = None;
+        } else if self.shard.entry(db, position).generation() != self.shard.settings().generation() {
             self.discard();
         }
     }

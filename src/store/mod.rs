@@ -15,6 +15,7 @@ mod key;
 mod lock;
 mod memory;
 mod object;
+pub mod rdb;
 mod reclaim;
 mod scan;
 mod shard;
@@ -33,7 +34,8 @@ use crossbeam_utils::CachePadded;
 pub use absent::Approach;
 pub use attention::{FullName, Ticket, Watch};
 pub use entry::{Entry, EntryRef};
-use events::{Class, Observer};
+pub use events::Class;
+use events::Observer;
 use eviction::{POLICIES, Policy, Tuning};
 pub use hash::KeyHash;
 use hash::KeyHasher;
@@ -91,6 +93,8 @@ pub struct Totals {
     pub misses: u64,
     /// Entries removed because their deadline had passed.
     pub expired: u64,
+    /// Fields of hashes removed because their deadline had passed.
+    pub expired_fields: u64,
     /// Entries removed because memory was short.
     pub evicted: u64,
     /// Changes of entries asked for by clients.
@@ -412,6 +416,7 @@ impl Store {
             sum.hits += shard.totals.hits;
             sum.misses += shard.totals.misses;
             sum.expired += shard.totals.expired;
+            sum.expired_fields += shard.totals.expired_fields;
             sum.evicted += shard.totals.evicted;
             sum.changes += shard.totals.changes;
         }
@@ -499,7 +504,7 @@ impl Store {
             Fetched::Failed(error) => Landing::Failed(error),
             _ if !keep => Landing::Overtaken,
             Fetched::Value { value, deadline_ms } if has_room => {
-                Key::find(&mut shard, key, hash, visit).set(value, deadline_ms);
+                Key::find(&mut shard, key, hash, visit).place(value.into_entry(key, deadline_ms));
                 Landing::Resident
             }
             Fetched::Value { .. } => Landing::NotKept,
@@ -562,10 +567,10 @@ impl Store {
 
 /// What upstream answered for one key.
 pub enum Fetched<'a> {
-    /// A text, and when it dies.
+    /// A value, and when it dies.
     Value {
-        /// The bytes.
-        value: &'a [u8],
+        /// Of any type.
+        value: rdb::Decoded<'a>,
         /// Unix milliseconds, not later than upstream's.
         deadline_ms: Option<u64>,
     },
@@ -574,7 +579,7 @@ pub enum Fetched<'a> {
         /// Unix milliseconds.
         until_ms: u64,
     },
-    /// There is something that is not kept here: another type, or too large.
+    /// There is something that is not kept here: too large, or of a type that is not known here.
     NotKept,
     /// No answer, or an error.
     Failed(Arc<str>),

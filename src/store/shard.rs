@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::absent::AbsentKeys;
 use super::attention::{Attention, FullName};
 use super::entry::{Entry, EntryRef};
@@ -14,6 +16,8 @@ use super::expiry::DeadlineCounts;
 use super::hash::KeyHash;
 use super::table::{Position, Table};
 use super::{Settings, Totals};
+use crate::values::hash::Hash;
+use crate::values::heap::Collection;
 use crate::values::random::Random;
 use crate::values::text::Text;
 
@@ -23,6 +27,8 @@ pub struct Keyspace {
     pub(super) table: Table,
     /// When they die, once one of them does.
     pub(super) deadlines: Option<Box<DeadlineCounts>>,
+    /// How many of them are counted only because fields of theirs die.
+    due_by_fields: usize,
     /// When the dead were last searched for, in Unix milliseconds.
     pub(super) swept_at_ms: u64,
     /// Bytes of the entries, without the table.
@@ -32,6 +38,11 @@ pub struct Keyspace {
 impl Keyspace {
     /// How many entries have a deadline.
     pub(super) fn volatile(&self) -> usize {
+        self.mortal() - self.due_by_fields
+    }
+
+    /// How many entries have a deadline, or fields that have one.
+    pub(super) fn mortal(&self) -> usize {
         self.deadlines
             .as_ref()
             .map_or(0, |counts| counts.total() as usize)
@@ -48,18 +59,24 @@ impl Keyspace {
         })
     }
 
-    /// Counts the deadline of an entry that was counted as `before`: deadline and class.
+    /// Counts when an entry is due that was counted as `before`: when it was due, and class.
     pub(super) fn recount_deadline(&mut self, position: Position, before: Option<(u64, u8)>, now_ms: u64) {
-        let deadline_ms = self.table.get(position).deadline_ms();
+        let due_ms = self.table.get(position).due_ms();
         let counts = self.counts(now_ms);
-        if let Some((deadline_ms, class)) = before {
-            counts.subtract(deadline_ms, class);
+        if let Some((due_ms, class)) = before {
+            counts.subtract(due_ms, class);
         }
-        if let Some(deadline_ms) = deadline_ms {
-            let class = counts.add(deadline_ms);
+        if let Some(due_ms) = due_ms {
+            let class = counts.add(due_ms);
             self.table.get_mut(position).set_deadline_class(class);
         }
     }
+}
+
+/// Whether nothing of the entry dies but fields of a hash.
+#[inline]
+fn is_due_by_fields(entry: EntryRef<'_>) -> bool {
+    entry.deadline_ms().is_none() && entry.due_ms().is_some()
 }
 
 /// One shard's part of all databases.
@@ -172,7 +189,7 @@ impl Shard {
     /// Tells of an event, if anybody listens.
     #[inline]
     pub(super) fn notice(&self, db: usize, key: &[u8], class: Class, event: &str) {
-        if self.settings.is_observed(class) {
+        if self.settings.is_observed(class) && !event.is_empty() {
             self.settings.notice(db, key, class, event);
         }
     }
@@ -191,6 +208,41 @@ impl Shard {
         self.note_change(db, key);
         self.notice(db, key, Class::EXPIRED, "expired");
         self.discard(entry);
+    }
+
+    /// Removes what is dead of an entry that is due: all of it, or fields, `fields_max` at most. Tells whether the
+    /// entry is still there.
+    #[cold]
+    pub(super) fn remove_dead(
+        &mut self,
+        db: usize,
+        position: Position,
+        now_ms: u64,
+        fields_max: usize,
+    ) -> bool {
+        let entry = self.entry(db, position);
+        if entry.deadline_ms().is_some_and(|at| at <= now_ms) {
+            self.expire(db, position);
+            return false;
+        }
+        let key: SmallVec<[u8; 64]> = entry.key().into();
+        let (removed, is_void) = self.change(db, position, now_ms, |entry| {
+            let hash = entry
+                .get_mut::<Hash>()
+                .expect("of other entries nothing dies alone");
+            let outcome = (hash.purge(now_ms, fields_max), hash.is_void());
+            entry.note_field_deadlines();
+            outcome
+        });
+        self.totals.expired_fields += removed as u64;
+        self.note_change(db, &key);
+        self.notice(db, &key, Class::HASH, "hexpired");
+        if is_void {
+            let entry = self.remove(db, position);
+            self.notice(db, &key, Class::GENERIC, "del");
+            self.discard(entry);
+        }
+        !is_void
     }
 
     #[inline]
@@ -233,6 +285,11 @@ impl Shard {
         }
     }
 
+    /// Gives an entry another rank.
+    pub(super) fn set_rank(&mut self, db: usize, position: Position, rank: u32) {
+        self.keyspace_mut(db).table.get_mut(position).set_rank(rank);
+    }
+
     /// Adds an entry whose key is not there, as one that was never hit.
     pub(super) fn insert(&mut self, db: usize, hash: KeyHash, mut entry: Entry, now_ms: u64) -> Position {
         entry.set_rank(self.settings.policy().on_insert(now_ms));
@@ -244,8 +301,9 @@ impl Shard {
         entry.set_generation(self.settings.generation());
         let keyspace = self.keyspaces.get_mut(db);
         let used_bytes = keyspace.used_bytes();
-        if let Some(deadline_ms) = entry.view().deadline_ms() {
-            entry.set_deadline_class(keyspace.counts(now_ms).add(deadline_ms));
+        if let Some(due_ms) = entry.view().due_ms() {
+            entry.set_deadline_class(keyspace.counts(now_ms).add(due_ms));
+            keyspace.due_by_fields += usize::from(is_due_by_fields(entry.view()));
         }
         keyspace.entry_bytes += entry.view().allocated_bytes();
         let position = keyspace.table.insert(hash, entry, &self.settings.hasher);
@@ -260,9 +318,10 @@ impl Shard {
         let used_bytes = keyspace.used_bytes();
         let entry = keyspace.table.remove(position, &self.settings.hasher);
         let view = entry.view();
-        if let Some(deadline_ms) = view.deadline_ms() {
+        if let Some(due_ms) = view.due_ms() {
             let counts = keyspace.deadlines.as_mut().expect("the deadline was counted");
-            counts.subtract(deadline_ms, view.deadline_class());
+            counts.subtract(due_ms, view.deadline_class());
+            keyspace.due_by_fields -= usize::from(is_due_by_fields(view));
         }
         keyspace.entry_bytes -= view.allocated_bytes();
         let delta = keyspace.used_bytes() as i64 - used_bytes as i64;
@@ -298,14 +357,17 @@ impl Shard {
     ) -> R {
         let keyspace = self.keyspaces.get_mut(db);
         let before = keyspace.table.get(position);
-        let (bytes_before, deadline_before) = (before.allocated_bytes(), before.deadline_ms());
-        let class = before.deadline_class();
+        let (bytes_before, due_before) = (before.allocated_bytes(), before.due_ms());
+        let (class, by_fields_before) = (before.deadline_class(), is_due_by_fields(before));
         let mut entry = keyspace.table.get_mut(position);
         let result = change(&mut entry);
-        let (bytes, deadline) = (entry.view().allocated_bytes(), entry.view().deadline_ms());
+        let (bytes, due) = (entry.view().allocated_bytes(), entry.view().due_ms());
+        let by_fields = is_due_by_fields(entry.view());
         drop(entry);
-        if deadline.is_some() || deadline_before.is_some() {
-            keyspace.recount_deadline(position, deadline_before.map(|at| (at, class)), now_ms);
+        if due.is_some() || due_before.is_some() {
+            keyspace.recount_deadline(position, due_before.map(|at| (at, class)), now_ms);
+            keyspace.due_by_fields += usize::from(by_fields);
+            keyspace.due_by_fields -= usize::from(by_fields_before);
         }
         if bytes != bytes_before {
             keyspace.entry_bytes = keyspace.entry_bytes + bytes - bytes_before;

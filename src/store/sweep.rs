@@ -9,7 +9,7 @@ use super::Store;
 use super::expiry::{DeadlineCounts, FAR, FAR_PATIENCE_MS};
 use super::shard::Shard;
 use super::table::Position;
-use crate::limits::{SWEEP_BUCKETS_PER_SLICE, SWEEP_BUCKETS_PER_TICK};
+use crate::limits::{SWEEP_BUCKETS_PER_SLICE, SWEEP_BUCKETS_PER_TICK, SWEEP_FIELDS_PER_BUCKET};
 
 /// One dead entry in this many is worth reading through them at once.
 const PATIENCE: u64 = 16;
@@ -94,9 +94,9 @@ impl Shard {
     fn sweep_slice(&mut self, db: usize, mut order: u32, now_ms: u64, swept: &mut Swept) -> Option<u32> {
         for _ in 0..SWEEP_BUCKETS_PER_SLICE {
             let keyspace = self.keyspace_mut(db);
-            let (volatile, table) = (keyspace.volatile(), &keyspace.table);
+            let (mortal, table) = (keyspace.mortal(), &keyspace.table);
             let bucket = table.home(order);
-            let next = table.order_behind(bucket).filter(|_| volatile > 0);
+            let next = table.order_behind(bucket).filter(|_| mortal > 0);
             keyspace.swept_at_ms = now_ms;
             swept.buckets += 1;
             swept.removed += self.sweep_bucket(db, bucket, now_ms);
@@ -105,23 +105,31 @@ impl Shard {
         Some(order)
     }
 
-    /// Removes the dead entries of one bucket; returns how many there were. Removal moves other entries into the
+    /// Removes the dead entries of one bucket, and a bounded number of dead fields; returns how many entries it
+    /// were. Removal moves other entries into the
     /// bucket, and may make the table smaller.
     pub(super) fn sweep_bucket(&mut self, db: usize, bucket: usize, now_ms: u64) -> usize {
         let mut removed = 0;
-        while let Some(position) = self.dead_in(db, bucket, now_ms) {
-            self.expire(db, position);
-            removed += 1;
+        let mut fields_left = SWEEP_FIELDS_PER_BUCKET;
+        while let Some(position) = self.due_in(db, bucket, now_ms) {
+            let fields_before = self.totals.expired_fields;
+            let stays = self.remove_dead(db, position, now_ms, fields_left);
+            fields_left -= (self.totals.expired_fields - fields_before) as usize;
+            removed += usize::from(!stays);
+            if fields_left == 0 {
+                break;
+            }
         }
         self.recount_far(db, bucket, now_ms);
         removed
     }
 
-    fn dead_in(&self, db: usize, bucket: usize, now_ms: u64) -> Option<Position> {
+    /// An entry of this bucket that is dead, or has dead fields.
+    fn due_in(&self, db: usize, bucket: usize, now_ms: u64) -> Option<Position> {
         let table = &self.keyspace(db)?.table;
-        let is_dead = |position: &Position| table.get(*position).deadline_ms().is_some_and(|at| at <= now_ms);
+        let is_due = |position: &Position| table.get(*position).due_ms().is_some_and(|at| at <= now_ms);
         (bucket < table.buckets())
-            .then(|| table.positions_in(bucket).find(is_dead))
+            .then(|| table.positions_in(bucket).find(is_due))
             .flatten()
     }
 
@@ -136,8 +144,8 @@ impl Shard {
         for position in keyspace.table.positions_in(bucket) {
             let entry = keyspace.table.get(position);
             let class = entry.deadline_class();
-            if let Some(deadline_ms) = entry.deadline_ms().filter(|_| class == FAR) {
-                keyspace.recount_deadline(position, Some((deadline_ms, class)), now_ms);
+            if let Some(due_ms) = entry.due_ms().filter(|_| class == FAR) {
+                keyspace.recount_deadline(position, Some((due_ms, class)), now_ms);
             }
         }
     }

@@ -46,19 +46,20 @@ fn check_books(shard: &Shard, hasher: &KeyHasher) {
             continue;
         };
         used_bytes += keyspace.table.allocated_bytes();
-        let mut volatile = 0;
+        let (mut volatile, mut mortal) = (0, 0);
         for at in 0..keyspace.table.buckets() {
             for position in keyspace.table.positions_in(at) {
                 let entry = keyspace.table.get(position);
                 used_bytes += entry.allocated_bytes();
                 volatile += usize::from(entry.deadline_ms().is_some());
+                mortal += usize::from(entry.due_ms().is_some());
                 assert_eq!(
                     keyspace.table.find(hasher.hash(entry.key()), entry.key()),
                     Some(position)
                 );
             }
         }
-        assert_eq!(keyspace.volatile(), volatile);
+        assert_eq!((keyspace.volatile(), keyspace.mortal()), (volatile, mortal));
         let counts = keyspace.deadlines.as_ref();
         assert!(
             counts.is_none_or(|counts| counts.total() > 0 || counts.is_zero()),
@@ -549,6 +550,130 @@ mod memory {
                 "{policy}: {hottest} of the 100 hottest keys are there"
             );
         }
+    }
+}
+
+mod fields {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::values::hash::Hash;
+    use crate::values::packed::PackedLimits;
+
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Observer for Log {
+        fn notice(&self, _db: usize, key: &[u8], _class: Class, event: &str) {
+            let line = format!("{event} {}", String::from_utf8_lossy(key));
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    const LIMITS: PackedLimits = PackedLimits {
+        entries_max: 8,
+        value_bytes_max: 64,
+    };
+
+    /// A store and what it tells of hashes and keys.
+    fn store() -> (Store, Arc<Mutex<Vec<String>>>) {
+        let store = Store::new(1);
+        let log = Arc::default();
+        store.set_observer(Box::new(Log(Arc::clone(&log))));
+        store.observe(Class::HASH.0 | Class::GENERIC.0 | Class::EXPIRED.0);
+        (store, log)
+    }
+
+    /// Sets fields of which the first `dying` die at `NOW_MS + 10`.
+    fn fill(store: &Store, name: &[u8], fields: usize, dying: usize) {
+        with_key(store, name, visit(0, NOW_MS), |key| {
+            let change = |hash: &mut Hash| {
+                for field in 0..fields {
+                    let field_name = field.to_string();
+                    hash.set(field_name.as_bytes(), b"", LIMITS);
+                    let deadline_ms = (field < dying).then_some(NOW_MS + 10);
+                    hash.set_deadline(field_name.as_bytes(), deadline_ms);
+                }
+                ((), 1)
+            };
+            key.upsert::<Hash, _>("hset", change).unwrap();
+        });
+        check(store);
+    }
+
+    fn check(store: &Store) {
+        store
+            .shards
+            .iter()
+            .for_each(|shard| check_books(&shard.lock(), &store.settings.hasher));
+    }
+
+    fn len(store: &Store, name: &[u8], now_ms: u64) -> Option<usize> {
+        with_key(store, name, visit(0, now_ms), |key| {
+            key.peek_as::<Hash>().unwrap().map(Hash::len)
+        })
+    }
+
+    #[test]
+    fn a_lookup_removes_dead_fields_and_the_key_with_the_last() {
+        let (store, log) = store();
+        fill(&store, b"some", 5, 2);
+        fill(&store, b"many", 100, 60);
+        fill(&store, b"all", 3, 3);
+        fill(&store, b"none", 3, 0);
+        assert_eq!((store.size(0).entries, store.size(0).volatile), (4, 0));
+        log.lock().unwrap().clear();
+        assert_eq!(len(&store, b"some", NOW_MS + 9), Some(5));
+        assert_eq!(len(&store, b"some", NOW_MS + 10), Some(3));
+        assert_eq!(len(&store, b"many", NOW_MS + 10), Some(40));
+        assert_eq!(len(&store, b"all", NOW_MS + 10), None);
+        assert_eq!(len(&store, b"none", NOW_MS + 10), Some(3));
+        check(&store);
+        assert_eq!(store.totals().0.expired_fields, 65);
+        assert_eq!(
+            *log.lock().unwrap(),
+            ["hexpired some", "hexpired many", "hexpired all", "del all"]
+        );
+    }
+
+    #[test]
+    fn sweeps_remove_dead_fields() {
+        let (store, _) = store();
+        fill(&store, b"some", 5, 2);
+        fill(&store, b"all", 3, 3);
+        let most = crate::limits::SWEEP_FIELDS_PER_BUCKET;
+        fill(&store, b"more than one sweep takes", most + 20, most + 10);
+        let mut sweeps = 0;
+        while store.totals().0.expired_fields < most as u64 + 15 {
+            store.sweep(NOW_MS + 1000, 1);
+            check(&store);
+            sweeps += 1;
+        }
+        assert!((2..10).contains(&sweeps), "{sweeps}");
+        assert_eq!(store.size(0).entries, 2);
+    }
+
+    #[test]
+    fn deadlines_of_key_and_fields_are_counted_side_by_side() {
+        let (store, log) = store();
+        fill(&store, b"key", 5, 2);
+        let set = |at_ms| with_key(&store, b"key", visit(0, NOW_MS), |key| key.set_deadline(at_ms));
+        for deadline_ms in [Some(NOW_MS + 5), None, Some(NOW_MS + 20)] {
+            set(deadline_ms);
+            check(&store);
+            assert_eq!(store.size(0).volatile, usize::from(deadline_ms.is_some()));
+        }
+        assert_eq!(len(&store, b"key", NOW_MS + 15), Some(3));
+        log.lock().unwrap().clear();
+        assert_eq!(len(&store, b"key", NOW_MS + 20), None);
+        assert_eq!(*log.lock().unwrap(), ["expired key"]);
+        check(&store);
+        assert_eq!(
+            store.size(0),
+            DatabaseSize {
+                table_bytes: store.size(0).table_bytes,
+                ..DatabaseSize::default()
+            }
+        );
     }
 }
 

@@ -4,11 +4,11 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::Tiers;
-use super::order::{Fetch, Work};
+use super::order::{Fetch, Form, Work};
 use super::status::Status;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::Result;
+use crate::commands::spec::{Result, STRUCTURE_CATEGORIES};
 use crate::limits::FILL_ROUNDS_MAX;
 use crate::resp::Request;
 use crate::store::{Approach, Key, Landing, Visit};
@@ -58,6 +58,7 @@ impl Tiers {
     pub fn begin_fill(&self, entry: &'static Entry, request: Request<'_>, visit: Visit) -> Flights {
         let mut flights = SmallVec::new();
         let mut fetches = Vec::new();
+        let form = likely_form(entry);
         for (at, _) in entry.command.key_positions(request) {
             let flight = match self.approach(request.arg(at), visit) {
                 None => continue,
@@ -68,6 +69,7 @@ impl Tiers {
                     fetches.push(Fetch {
                         key: request.arg(at).into(),
                         ticket,
+                        form,
                     });
                     Flight::Awaited(landing)
                 }
@@ -94,6 +96,15 @@ impl Tiers {
             return None;
         }
         Some(shard.absent().approach(visit.db, key, visit.now_ms))
+    }
+}
+
+/// How to ask for the keys of a command, so that asking once will mostly do.
+fn likely_form(entry: &Entry) -> Form {
+    if entry.group.category.intersects(STRUCTURE_CATEGORIES) {
+        Form::Payload
+    } else {
+        Form::Text
     }
 }
 

@@ -37,6 +37,17 @@ pub struct Fetch {
     pub key: Box<[u8]>,
     /// Of its placeholder.
     pub ticket: u64,
+    /// How its value is asked for.
+    pub form: Form,
+}
+
+/// How a value is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// By GET: the bytes of a text, and of nothing else.
+    Text,
+    /// By DUMP: any value, as a payload.
+    Payload,
 }
 
 /// A reply as it came in RESP3, or why there is none. An error reply is an error.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::databases::{Databases, Step};
 use super::feed;
 use super::login;
-use super::order::{Answer, Fetch, Forward, Order, Work};
+use super::order::{Answer, Fetch, Form, Forward, Order, Work};
 use super::status::{Permit, Status, tuning};
 use super::wire::{push_request, push_text_request};
 use crate::commands::error::Error;
@@ -21,6 +21,7 @@ use crate::limits::{FEED_PROBE_MS, LINK_AWAITED_MAX, LINK_OVERDUE_TIMEOUTS, LINK
 use crate::resp::Frame;
 use crate::services::Services;
 use crate::store::Fetched;
+use crate::store::rdb::{self, Decoded};
 
 /// A point in time, by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub struct Pipeline {
     overdue: usize,
     /// Waits for a database to be selected.
     held: Option<Order>,
+    /// Fetches of what turned out to be no texts, to be sent again.
+    again: VecDeque<Order>,
     /// The last reply to PTTL: an error, or milliseconds.
     time_to_live: Result<i64, Error>,
     /// When a request was sent last.
@@ -123,6 +126,7 @@ impl Pipeline {
             awaited: VecDeque::new(),
             overdue: 0,
             held: None,
+            again: VecDeque::new(),
             time_to_live: Ok(-1),
             active_ms: now.monotonic_ms(),
         }
@@ -187,6 +191,11 @@ impl Pipeline {
                 .note_reply(awaited.sent.monotonic_ns, now.monotonic_ns);
         }
         self.settle(awaited, frame, frame_bytes, was_given_up, now);
+        while self.held.is_none()
+            && let Some(order) = self.again.pop_front()
+        {
+            self.place(order, now);
+        }
         if is_loading { Err(Lost::Loading) } else { Ok(()) }
     }
 
@@ -240,7 +249,7 @@ impl Pipeline {
                 _ => {}
             }
         }
-        if let Some(order) = self.held.take() {
+        for order in self.held.take().into_iter().chain(std::mem::take(&mut self.again)) {
             self.refuse(order, &error, now);
         }
     }
@@ -282,7 +291,7 @@ impl Pipeline {
         }
     }
 
-    /// PTTL goes before GET, so that the value can be stored from where it was received. A write between the two is
+    /// PTTL goes before GET or DUMP, so that the value can be stored from where it was received. A write between the two is
     /// followed by an invalidation.
     fn send_fetches(
         &mut self,
@@ -295,7 +304,11 @@ impl Pipeline {
         let last = fetches.len() - 1;
         let mut permit = Some(permit);
         for (index, fetch) in fetches.into_iter().enumerate() {
-            for name in [&b"PTTL"[..], b"GET"] {
+            let value = match fetch.form {
+                Form::Text => &b"GET"[..],
+                Form::Payload => b"DUMP",
+            };
+            for name in [b"PTTL", value] {
                 push_request(&mut self.outgoing, [name, &fetch.key].into_iter());
             }
             self.wait_for(Expected::TimeToLive, deadline_ms, None, now);
@@ -327,8 +340,11 @@ impl Pipeline {
                 self.time_to_live = refusal(frame).map_or(Ok(frame.as_integer().unwrap_or(0)), Err);
             }
             Expected::Value { .. } if was_given_up => {}
+            Expected::Value { fetch, db } if fetch.form == Form::Text && is_no_text(frame) => {
+                self.fetch_again(fetch, db, awaited.deadline_ms);
+            }
             Expected::Value { fetch, db } => {
-                let fetched = self.fetched(frame, awaited.sent, now);
+                let fetched = self.fetched(fetch.form, frame, awaited.sent, now);
                 self.land(&fetch, fetched, db, now);
             }
             Expected::Answer(mut forward) => {
@@ -344,13 +360,25 @@ impl Pipeline {
         }
     }
 
-    /// What the reply to GET means, with that to PTTL before it. Upstream read both after they were sent, so an
-    /// entry here never outlives upstream's.
-    fn fetched<'f>(&self, value: Frame<'f>, sent: Moment, now: Moment) -> Fetched<'f> {
+    /// Asks for a value in the form that any has. The placeholder stays, and with it what it knows of writes.
+    fn fetch_again(&mut self, fetch: Fetch, db: usize, deadline_ms: u64) {
+        let form = Form::Payload;
+        self.again.push_back(Order {
+            db,
+            deadline_ms,
+            work: Work::Fill(vec![Fetch { form, ..fetch }]),
+            permit: self.status.enter(0),
+        });
+    }
+
+    /// What the reply to GET or DUMP means, with that to PTTL before it. Upstream read both after they were sent, so
+    /// an entry here never outlives upstream's.
+    fn fetched<'f>(&self, form: Form, value: Frame<'f>, sent: Moment, now: Moment) -> Fetched<'f> {
         let settings = &self.services.config.load().upstream;
         if let Some(error) = refusal(value) {
-            let is_other_type = error.prefix() == "WRONGTYPE";
-            return if is_other_type {
+            // An upstream that gives nobody payloads answers for itself.
+            let is_unavailable = form == Form::Payload && matches!(&*error.prefix(), "NOPERM" | "ERR");
+            return if is_unavailable {
                 Fetched::NotKept
             } else {
                 Fetched::Failed(text(&error))
@@ -360,21 +388,28 @@ impl Pipeline {
             let until_ms = now.unix_ms + settings.negative_ttl.as_millis() as u64;
             return Fetched::Missing { until_ms };
         };
-        if bytes.len() as u64 > settings.fill_value_max_bytes {
+        let Some(value) = self.kept(form, bytes, settings.fill_value_max_bytes) else {
             return Fetched::NotKept;
-        }
-        match &self.time_to_live {
-            Err(error) => Fetched::Failed(text(error)),
-            Ok(-1) => Fetched::Value {
-                value: bytes,
-                deadline_ms: None,
-            },
+        };
+        let deadline_ms = match &self.time_to_live {
+            Err(error) => return Fetched::Failed(text(error)),
+            Ok(-1) => None,
             // The key was gone (-2) when it was asked for its time, so its new time is not known: none is assumed.
-            Ok(left_ms) => Fetched::Value {
-                value: bytes,
-                deadline_ms: Some(sent.unix_ms + (*left_ms).max(0) as u64),
-            },
+            Ok(left_ms) => Some(sent.unix_ms + (*left_ms).max(0) as u64),
+        };
+        Fetched::Value { value, deadline_ms }
+    }
+
+    /// The value, if it may be kept: it is known here, and not too large, neither as it came nor in memory.
+    fn kept<'f>(&self, form: Form, bytes: &'f [u8], bytes_max: u64) -> Option<Decoded<'f>> {
+        if bytes.len() as u64 > bytes_max {
+            return None;
         }
+        let value = match form {
+            Form::Text => Decoded::of_bytes(bytes),
+            Form::Payload => rdb::decode(bytes, &self.services.value_limits()).ok()?,
+        };
+        (value.bytes() as u64 <= bytes_max).then_some(value)
     }
 
     fn give_up(&mut self, index: usize, now: Moment) {
@@ -419,6 +454,13 @@ fn no_answer(services: &Services) -> String {
         "no answer within {} ms",
         services.config.load().upstream.timeout.as_millis()
     )
+}
+
+/// Whether the reply to GET says that there is a value of another type.
+fn is_no_text(reply: Frame<'_>) -> bool {
+    reply
+        .as_error()
+        .is_some_and(|error| error.starts_with(b"WRONGTYPE"))
 }
 
 /// The error that a reply is, if it is one.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::breaker::{self, State};
 use super::effect::Effect;
-use super::order::{Answer, Fetch, Forward, Order, Work};
+use super::order::{Answer, Fetch, Form, Forward, Order, Work};
 use super::pipeline::{Lost, Moment, Pipeline};
 use super::status::Status;
 use super::wire::push_text_request;
@@ -71,6 +71,7 @@ impl Bench {
             Work::Fill(vec![Fetch {
                 key: key.as_bytes().into(),
                 ticket,
+                form: Form::Text,
             }]),
             0,
         );
@@ -174,6 +175,18 @@ impl Bench {
         let mut text = Vec::new();
         key.peek().ok()??.write_into(&mut text);
         Some(String::from_utf8(text).unwrap())
+    }
+
+    /// Whether there is a copy of any type.
+    fn holds(&self, key: &str) -> bool {
+        let store = &self.services.store;
+        let hash = store.hash(key.as_bytes());
+        let visit = Visit {
+            now_ms: self.unix_ms(),
+            db: 0,
+            touch: false,
+        };
+        Key::find(&mut store.lock(hash), key.as_bytes(), hash, visit).exists()
     }
 
     fn unix_ms(&self) -> u64 {
@@ -319,6 +332,7 @@ fn s06_no_order_of_reply_invalidation_and_second_read_keeps_the_old_value() {
                 Work::Fill(vec![Fetch {
                     key: (*b"k").into(),
                     ticket,
+                    form: Form::Text,
                 }]),
                 0,
             );
@@ -514,17 +528,120 @@ fn s19_an_upstream_that_loads_is_down_and_gives_no_values() {
 #[test]
 fn values_that_are_not_kept_are_asked_for_elsewhere_until_somebody_writes_them() {
     let mut bench = Bench::with(&[("fill-value-max-bytes", "3")]);
-    for reply in ["-WRONGTYPE no text\r\n", "$4\r\nlong\r\n"] {
-        let landing = bench.fetch("k");
-        bench.receive(":-1\r\n");
-        bench.receive(reply);
-        assert_eq!(ended(landing), "not kept");
-        assert!(matches!(bench.approach("k"), Approach::Elsewhere));
-        bench.invalidate("k");
-    }
+    let landing = bench.fetch("k");
+    bench.receive(":-1\r\n");
+    bench.receive("$4\r\nlong\r\n");
+    assert_eq!(ended(landing), "not kept");
+    assert!(matches!(bench.approach("k"), Approach::Elsewhere));
+    bench.invalidate("k");
     bench.fetch("k");
     bench.receive_value("abc");
     assert_eq!(bench.copy_of("k").as_deref(), Some("abc"));
+}
+
+/// What upstream answers when it is asked by GET for a value that is no text.
+fn receive_wrong_type(bench: &mut Bench) {
+    bench.receive(":-1\r\n");
+    bench.receive("-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+}
+
+/// The payload of a list whose elements are `a` and 1, which happens to be text but for a few bytes.
+const LIST: &[u8] = b"\x01\x02\x01a\xc0\x01\x09\x00\xd2\x06\x9e\x95\xf6gz\x8b";
+
+/// Upstream's reply to a fetch by DUMP.
+fn receive_payload(bench: &mut Bench, payload: &[u8]) {
+    bench.receive(":-1\r\n");
+    let frame = [format!("${}\r\n", payload.len()).as_bytes(), payload, b"\r\n"].concat();
+    bench.pipeline.take(&frame, moment(bench.now_ms)).unwrap();
+}
+
+#[test]
+fn what_is_no_text_is_asked_for_once_more_in_the_form_that_any_value_has() {
+    let mut bench = Bench::new();
+    let leader = bench.fetch("k");
+    assert_eq!(bench.sent(), "PTTL k GET k");
+    receive_wrong_type(&mut bench);
+    let Approach::Follow(follower) = bench.approach("k") else {
+        panic!("the fetch goes on")
+    };
+    assert_eq!(bench.sent(), "PTTL k DUMP k");
+    receive_payload(&mut bench, LIST);
+    assert_eq!([ended(leader), ended(follower)], ["resident", "resident"]);
+    assert!(bench.holds("k"));
+    assert_eq!(bench.status.pending(), 0);
+}
+
+#[test]
+fn a_payload_that_a_write_overtakes_is_not_kept_wherever_the_write_comes_in_between() {
+    for step in 0..3 {
+        let mut bench = Bench::new();
+        let landing = bench.fetch("k");
+        for reply in 0..3 {
+            if reply == step {
+                bench.invalidate("k");
+            }
+            match reply {
+                0 => receive_wrong_type(&mut bench),
+                1 => bench.receive(":-1\r\n"),
+                _ => {
+                    let frame = [format!("${}\r\n", LIST.len()).as_bytes(), LIST, b"\r\n"].concat();
+                    bench.pipeline.take(&frame, moment(0)).unwrap();
+                }
+            }
+        }
+        assert_eq!(ended(landing), "overtaken", "{step}");
+        assert!(!bench.holds("k"));
+    }
+}
+
+#[test]
+fn payloads_that_are_not_to_be_had_or_mean_nothing_here_leave_the_key_to_upstream() {
+    let of_the_future = &[b"\x00\x03bar\xff\xff", &[0; 8][..]].concat();
+    let mut bench = Bench::with(&[("fill-value-max-bytes", "100")]);
+    for refusal in ["NOPERM no", "ERR unknown command 'DUMP'"] {
+        let landing = bench.fetch("k");
+        receive_wrong_type(&mut bench);
+        bench.receive(":-1\r\n");
+        bench.receive(&format!("-{refusal}\r\n"));
+        assert_eq!(ended(landing), "not kept", "{refusal}");
+        assert!(matches!(bench.approach("k"), Approach::Elsewhere));
+        bench.invalidate("k");
+    }
+    for payload in [&of_the_future[..], &[b'x'; 101], b""] {
+        let landing = bench.fetch("k");
+        receive_wrong_type(&mut bench);
+        receive_payload(&mut bench, payload);
+        assert_eq!(ended(landing), "not kept");
+        bench.invalidate("k");
+    }
+    let landing = bench.fetch("k");
+    receive_wrong_type(&mut bench);
+    bench.receive(":-1\r\n");
+    bench.receive("-MASTERDOWN no\r\n");
+    assert_eq!(ended(landing), "failed", "it will do better another time");
+}
+
+#[test]
+fn a_second_request_waits_for_its_database_and_ends_with_the_first_ones_time() {
+    let mut bench = Bench::new();
+    let landing = bench.fetch("k");
+    let other = bench.forward(&["GET", "x"], Effect::Nothing, 3);
+    assert_eq!(bench.sent(), "PTTL k GET k SELECT 3");
+    receive_wrong_type(&mut bench);
+    assert_eq!(bench.sent(), "", "the database is not known yet");
+    bench.receive("+OK\r\n");
+    assert_eq!(bench.sent(), "GET x SELECT 0 PTTL k DUMP k");
+    bench.pass(TIMEOUT_MS).unwrap();
+    assert_eq!(ended(landing), "failed");
+    assert!(answer(other).is_err());
+
+    let mut bench = Bench::new();
+    let landing = bench.fetch("k");
+    bench.forward(&["GET", "x"], Effect::Nothing, 3);
+    receive_wrong_type(&mut bench);
+    bench.lose();
+    assert_eq!(ended(landing), "failed", "it was not sent again yet");
+    assert_eq!(bench.status.pending(), 0);
 }
 
 #[test]

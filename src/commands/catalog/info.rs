@@ -53,9 +53,13 @@ fn write(reply: &mut Reply<'_>, entry: &Entry) {
     for tip in command.tips {
         reply.bulk(tip.as_bytes());
     }
-    reply.set(command.keys.len());
+    reply.set(command.keys.len() + command.shard_channels.len());
     for keys in command.keys {
-        write_keys(reply, keys);
+        let incomplete = keys.is_secretive.then_some("incomplete");
+        write_keys(reply, keys, key_flags(keys.access).chain(incomplete));
+    }
+    for channels in command.shard_channels {
+        write_keys(reply, channels, std::iter::once("not_key"));
     }
     reply.set(command.subcommands.len());
     for subcommand in entry.subcommands() {
@@ -66,7 +70,8 @@ fn write(reply: &mut Reply<'_>, entry: &Entry) {
 /// The first key, the last and the step between keys, which is how clients of before Redis 7 find them. Those
 /// specifications of a row that stand at fixed places follow one another, so that one range covers them all.
 fn key_range(command: &Command) -> [i64; 3] {
-    let fixed = command.keys.iter().filter(|keys| keys.is_fixed());
+    let all = command.keys.iter().chain(command.shard_channels);
+    let fixed = all.filter(|keys| keys.is_fixed());
     let ranges = fixed.filter_map(|keys| match (keys.begin, keys.find) {
         (Begin::At(first), Find::Range { last, step, .. }) => {
             Some((first as i64, i64::from(last), step as i64))
@@ -85,10 +90,10 @@ fn end_of(first: i64, last: i64) -> i64 {
     if last < 0 { last } else { first + last }
 }
 
-fn write_keys(reply: &mut Reply<'_>, keys: &Keys) {
+fn write_keys(reply: &mut Reply<'_>, keys: &Keys, flags: impl Iterator<Item = &'static str> + Clone) {
     reply.map(3);
     reply.bulk(b"flags");
-    write_set(reply, key_flags(keys.access));
+    write_set(reply, flags);
     reply.bulk(b"begin_search");
     if keys.is_secretive {
         write_search(reply, "unknown", &[]);
@@ -119,13 +124,13 @@ fn write_keys(reply: &mut Reply<'_>, keys: &Keys) {
                 ("limit", number(part)),
             ],
         ),
-        Find::Counted => write_search(
+        Find::Counted { step } => write_search(
             reply,
             "keynum",
             &[
                 ("keynumidx", number(0)),
                 ("firstkey", number(1)),
-                ("keystep", number(1)),
+                ("keystep", number(step)),
             ],
         ),
     }

@@ -38,12 +38,12 @@ const DATA: Categories = SET_CATEGORY
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
     Command::new("SORT", -2, "key [BY pattern@1] [LIMIT offset count] [GET pattern@1 [GET pattern@1 ...]] order=[ASC | DESC] [sorting=ALPHA] [STORE destination@2]",
-                 &[key_at(1, READ), OF_PATTERNS, DESTINATION], WRITE.or(GROWS).or(KEYSPACE), "1.0.0",
+                 &[key_at(1, READ), OF_PATTERNS, DESTINATION], WRITE.or(GROWS).or(RELAYED), "1.0.0",
                  "O(N*log(N)) in the elements, plus one lookup for each pattern and element", Handler::Session(sort),
                  "Sorts a list, set or sorted set, tells the outcome or stores it.")
         .in_categories(DATA),
     Command::new("SORT_RO", -2, "key [BY pattern@1] [LIMIT offset count] [GET pattern@1 [GET pattern@1 ...]] order=[ASC | DESC] [sorting=ALPHA]",
-                 &[key_at(1, READ), OF_PATTERNS], READONLY.or(KEYSPACE), "7.0.0",
+                 &[key_at(1, READ), OF_PATTERNS], READONLY.or(RELAYED), "7.0.0",
                  "O(N*log(N)) in the elements, plus one lookup for each pattern and element", Handler::Session(sort_ro),
                  "Sorts a list, set or sorted set and tells the outcome.")
         .in_categories(DATA),

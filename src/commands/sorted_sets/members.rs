@@ -289,9 +289,18 @@ fn zscan(call: &mut KeyCall<'_>) -> Result {
     let next = set.scan(cursor, options.count, |entry| {
         if options.admits(entry.member) {
             page.push(entry.member);
-            page.push(format_f64(entry.score).as_bytes());
+            match whole(entry.score).filter(|_| set.is_packed()) {
+                Some(whole) => page.push(itoa::Buffer::new().format(whole).as_bytes()),
+                None => page.push(format_f64(entry.score).as_bytes()),
+            }
         }
     });
     page.send(next, &mut call.reply);
     Ok(())
+}
+
+/// A score as the integer as which Redis packs it; a packed score is told with all its digits.
+fn whole(score: f64) -> Option<i64> {
+    const WHOLE_MAX: f64 = (1_u64 << 62) as f64;
+    (score.abs() <= WHOLE_MAX && score.fract() == 0.0).then_some(score as i64)
 }

@@ -82,4 +82,13 @@ impl Policy for Hybrid {
     fn frequency(&self, rank: u32, now_ms: u64, _: Tuning) -> Option<u8> {
         Some(decayed(rank, idle_ms(rank, now_ms)) as u8)
     }
+
+    fn rank_of_idle(&self, idle_ms: u64, now_ms: u64) -> Option<u32> {
+        let most_ms = u64::from(UNITS_MASK) << UNIT_SHIFT;
+        Some(pack(1, now_ms.saturating_sub(idle_ms.min(most_ms))))
+    }
+
+    fn rank_of_frequency(&self, frequency: u8, now_ms: u64) -> Option<u32> {
+        Some(pack(frequency.into(), now_ms))
+    }
 }

@@ -73,4 +73,8 @@ impl Policy for Lfu {
     fn frequency(&self, rank: u32, now_ms: u64, tuning: Tuning) -> Option<u8> {
         Some(decayed(rank, now_ms, tuning) as u8)
     }
+
+    fn rank_of_frequency(&self, frequency: u8, now_ms: u64) -> Option<u32> {
+        Some(pack(frequency.into(), now_ms))
+    }
 }

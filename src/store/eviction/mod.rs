@@ -62,6 +62,16 @@ pub trait Policy: Sync {
     fn frequency(&self, _rank: u32, _now_ms: u64, _tuning: Tuning) -> Option<u8> {
         None
     }
+
+    /// The rank of an entry whose last hit was so many milliseconds ago, where the policy keeps that.
+    fn rank_of_idle(&self, _idle_ms: u64, _now_ms: u64) -> Option<u32> {
+        None
+    }
+
+    /// The rank of an entry with this frequency counter, where the policy keeps one.
+    fn rank_of_frequency(&self, _frequency: u8, _now_ms: u64) -> Option<u32> {
+        None
+    }
 }
 
 /// Never evicts; commands that grow the data are refused instead. Keeps the time of the last access.
@@ -94,6 +104,10 @@ impl Policy for NoEviction {
 
     fn idle_ms(&self, rank: u32, now_ms: u64) -> Option<u64> {
         Some(lru::idle_ms(rank, now_ms))
+    }
+
+    fn rank_of_idle(&self, idle_ms: u64, now_ms: u64) -> Option<u32> {
+        Some(lru::stamp(now_ms.saturating_sub(idle_ms)))
     }
 }
 

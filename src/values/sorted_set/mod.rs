@@ -86,18 +86,18 @@ impl SortedSet {
 
     /// Of these members, which come in order; where one comes twice, the first is taken. O(N).
     pub fn from_sorted(entries: &[Scored<'_>], limits: PackedLimits) -> Self {
-        let mut set = Self::default();
-        let is_small = limits.holds(entries.len()) && entries.iter().all(|entry| limits.admits(entry.member));
-        if !is_small {
-            set.form = Form::Tree(Box::new(RankedTree::from_sorted(entries.iter().copied())));
-            return set;
-        }
-        for entry in entries {
-            if set.score(entry.member).is_none() {
-                set.insert(entry.member, entry.score, limits);
-            }
-        }
-        set
+        let bytes: usize = entries.iter().map(|entry| Run::bytes_of(entry.member)).sum();
+        let is_small = limits.holds(entries.len())
+            && bytes <= PackedLimits::BLOCK_BYTES_MAX / 2
+            && entries.iter().all(|entry| limits.admits(entry.member));
+        let form = if is_small {
+            let mut members = HashSet::with_capacity_and_hasher(entries.len(), RandomState::new());
+            let entries = entries.iter().filter(|entry| members.insert(entry.member));
+            Form::Packed(entries.map(packable).collect())
+        } else {
+            Form::Tree(Box::new(RankedTree::from_sorted(entries.iter().copied())))
+        };
+        Self { form }
     }
 
     /// How many members there are. O(1).
@@ -156,13 +156,13 @@ impl SortedSet {
         if let Some(found) = run.find(member) {
             if !is_same_score(found.score, score) {
                 run.remove(found.offset, 1);
-                run.insert(run.seek(Place::Of(entry)).1, entry);
+                run.insert(run.seek(Place::Of(entry)).1, packable(&entry));
             }
             return Some(found.score);
         }
         let fits = limits.holds(run.len() + 1) && limits.admits(member) && run.has_room_for(member.len());
         if fits {
-            run.insert(run.seek(Place::Of(entry)).1, entry);
+            run.insert(run.seek(Place::Of(entry)).1, packable(&entry));
             return None;
         }
         self.unpack().insert(entry)
@@ -330,6 +330,12 @@ impl SortedSet {
             *self = Self::default();
         }
     }
+}
+
+/// An entry as it is packed: a zero loses its sign there, as in Redis.
+fn packable<'a>(entry: &Scored<'a>) -> Scored<'a> {
+    let is_zero = is_same_score(entry.score, 0.0);
+    Scored::new(entry.member, if is_zero { 0.0 } else { entry.score })
 }
 
 impl<'a> IntoIterator for &'a SortedSet {

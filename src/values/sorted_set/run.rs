@@ -113,6 +113,11 @@ impl Run {
         self.strings.heap_bytes()
     }
 
+    /// How many bytes the entry of a member takes at most.
+    pub fn bytes_of(member: &[u8]) -> usize {
+        Packed::bytes_of(ScoreCode::BYTES_MAX + member.len())
+    }
+
     /// Whether there is room for a member of `member_bytes`.
     pub fn has_room_for(&self, member_bytes: usize) -> bool {
         self.strings.has_room_for(ScoreCode::BYTES_MAX + member_bytes)

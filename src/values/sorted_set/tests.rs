@@ -330,3 +330,15 @@ fn samples_have_different_members_and_all_of_them_in_turn() {
         assert_eq!(seen.len(), 1000);
     }
 }
+
+#[test]
+fn a_packed_zero_has_no_sign() {
+    let mut set = SortedSet::new();
+    set.insert(b"zero", -0.0, SMALL);
+    assert!(set.score(b"zero").unwrap().is_sign_positive());
+    set.insert(b"zero", -1.0, SMALL);
+    set.insert(b"zero", -0.0, SMALL);
+    assert!(set.score(b"zero").unwrap().is_sign_positive());
+    let tree = SortedSet::from_scored([(-0.0, b"zero")], NONE);
+    assert!(tree.score(b"zero").unwrap().is_sign_negative());
+}

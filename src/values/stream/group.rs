@@ -54,7 +54,19 @@ pub struct ConsumerState<'a> {
     pub pending: Vec<StreamId>,
 }
 
+impl Pending {
+    /// For how long the consumer has had it, in milliseconds; negative if the clock went back. `now_ms`: Unix time.
+    pub fn idle_ms(&self, now_ms: u64) -> i64 {
+        now_ms.wrapping_sub(self.delivered_ms) as i64
+    }
+}
+
 impl Consumer {
+    /// For how long it has not asked for entries, as [`Pending::idle_ms`].
+    pub fn idle_ms(&self, now_ms: u64) -> i64 {
+        now_ms.wrapping_sub(self.seen_ms) as i64
+    }
+
     /// The ids of the entries that it has and did not acknowledge.
     pub fn pending(&self) -> &BTreeSet<StreamId> {
         &self.pending
@@ -132,12 +144,9 @@ impl Group {
         self.consumers.get(name)
     }
 
-    /// The first pending entry of this group, or of one consumer of it, that is at `start` or behind it.
-    pub fn next_pending(&self, start: StreamId) -> Option<(StreamId, &Pending)> {
-        self.pending
-            .range(start..)
-            .next()
-            .map(|(id, pending)| (*id, pending))
+    /// The first id of a pending entry that is not before `start`.
+    pub fn next_pending(&self, start: StreamId) -> Option<StreamId> {
+        self.pending.range(start..).next().map(|(id, _)| *id)
     }
 
     /// Adds a consumer; tells whether there was none of that name.

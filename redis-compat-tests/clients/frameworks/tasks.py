@@ -1,0 +1,35 @@
+"""A Celery application; the environment names its broker."""
+
+import os
+
+from celery import Celery
+
+app = Celery("tasks", broker=os.environ["BROKER"], backend=os.environ["BACKEND"])
+app.conf.update(
+    broker_connection_retry_on_startup=True,
+    task_acks_late=True,
+    worker_hijack_root_logger=False,
+    result_expires=60,
+)
+
+
+@app.task
+def add(a, b):
+    return a + b
+
+
+@app.task
+def total(numbers):
+    return sum(numbers)
+
+
+@app.task
+def fail():
+    raise ValueError("on purpose")
+
+
+@app.task(bind=True, max_retries=2, default_retry_delay=0)
+def flaky(self):
+    if self.request.retries < 2:
+        raise self.retry()
+    return self.request.retries
