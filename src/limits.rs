@@ -84,7 +84,7 @@ pub const RANDOM_PICKS_MAX: usize = 1 << 24;
 /// all those keys are locked for it.
 pub const SORT_LOOKUPS_MAX: usize = 1_000;
 
-/// Times that SORT begins anew because its elements were changed meanwhile; then it goes on with what it has.
+/// Times that SORT begins anew because its elements were changed meanwhile; then it keeps others out.
 pub const SORT_ROUNDS_MAX: usize = 3;
 
 /// First words of error replies that statistics tell apart: forwarded errors may begin with anything.

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::commands::index::Entry;
-use crate::commands::spec::SEES_REMOVAL;
+use crate::commands::spec::{Result, SEES_REMOVAL};
 use crate::resp::{OwnedRequest, Protocol};
 use crate::store::Ticket;
 
@@ -27,8 +27,8 @@ pub struct WaitingRequest {
     pub db: usize,
     /// The protocol of its reply.
     pub protocol: Protocol,
-    /// Takes the reply; gone when the request was served, or waits no more.
-    answer: Mutex<Option<oneshot::Sender<Vec<u8>>>>,
+    /// Takes the reply, or the error that is the reply; gone when the request was served, or waits no more.
+    answer: Mutex<Option<oneshot::Sender<Result<Vec<u8>>>>>,
 }
 
 impl WaitingRequest {
@@ -39,7 +39,7 @@ impl WaitingRequest {
         request: OwnedRequest,
         db: usize,
         protocol: Protocol,
-    ) -> (Arc<Self>, oneshot::Receiver<Vec<u8>>) {
+    ) -> (Arc<Self>, oneshot::Receiver<Result<Vec<u8>>>) {
         let (answer, reply) = oneshot::channel();
         let waiting = Self {
             ticket,
@@ -53,7 +53,7 @@ impl WaitingRequest {
     }
 
     /// The answer's sender, kept from everybody else for as long as the result lives. Lock no shard before.
-    pub fn answer(&self) -> MutexGuard<'_, Option<oneshot::Sender<Vec<u8>>>> {
+    pub fn answer(&self) -> MutexGuard<'_, Option<oneshot::Sender<Result<Vec<u8>>>>> {
         self.answer.lock()
     }
 

@@ -14,8 +14,8 @@ use crate::session::Session;
 /// Flags of what a client may send before it has logged in.
 const AT_THE_DOOR: Flags =
     Flags(NOSCRIPT.0 | LOADING.0 | STALE.0 | FAST.0 | NO_AUTH.0 | ALLOW_BUSY.0 | PASSES_PAUSE.0);
-/// The same for what a client may also send while it listens.
-const ALWAYS: Flags = Flags(AT_THE_DOOR.0 | WHILE_SUBSCRIBED.0);
+/// The same for what a client may also send while it listens, and what runs at once in a transaction.
+const ALWAYS: Flags = Flags(AT_THE_DOOR.0 | WHILE_SUBSCRIBED.0 | IMMEDIATE.0);
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[

@@ -58,7 +58,7 @@ fn swapdb(call: &mut SessionCall<'_>) -> Result {
     let (Some(first), Some(second)) = (exists(first), exists(second)) else {
         return Err(Error::NO_SUCH_DATABASE);
     };
-    call.services.store.swap(first, second);
+    call.services.store.swap(first, second, call.visit.now_ms);
     call.reply.ok();
     Ok(())
 }

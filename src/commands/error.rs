@@ -333,8 +333,6 @@ impl Error {
     pub const FIELD_PAIR_COUNT: Self = Self::Fixed("invalid number of fields");
     /// A deadline of fields before 1970.
     pub const FIELD_DEADLINE_NEGATIVE: Self = Self::Fixed("invalid expire time, must be >= 0");
-    /// HSETEX with EX and its kin, but without a time.
-    pub const FIELD_DEADLINE_MISSING: Self = Self::Fixed("missing expire time");
     /// HSETEX with several deadlines.
     pub const FIELD_DEADLINES: Self =
         Self::Fixed("Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");

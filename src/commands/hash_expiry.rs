@@ -5,13 +5,10 @@
 use super::args::Args;
 use super::call::KeyCall;
 use super::error::Error;
-use super::expiration::{self, OF_GETEX, OF_SET, Word};
-use super::hashes::{bulk_or_null, limits, pairs_of};
 use super::key_expiry::{Condition, Origin, Unit};
 use super::spec::*;
 use crate::resp::number::parse_i64;
-use crate::store::events::Class;
-use crate::values::hash::{Deadline, Hash};
+use crate::values::hash::Hash;
 
 const EDITS: &[Keys] = &[key_at(1, EDIT)];
 const READS: &[Keys] = &[key_at(1, READ)];
@@ -26,11 +23,6 @@ pub const COMMANDS: &[Command] = &[
                  WRITE.or(GROWS).or(FAST), "7.4.0", PER_FIELD, Handler::Key(hexpireat), "Makes fields expire at a Unix time in seconds."),
     Command::new("HEXPIRETIME", -5, "key FIELDS fields=<numfields:integer field [field ...]>", READS, READONLY.or(FAST).or(OWNER), "7.4.0", PER_FIELD,
                  Handler::Key(hexpiretime), "Tells at which Unix time, in seconds, fields expire."),
-    Command::new("HGETDEL", -5, "key FIELDS fields=<numfields:integer field [field ...]>", &[key_at(1, TAKE)], WRITE.or(FAST), "8.0.0", PER_FIELD,
-                 Handler::Key(hgetdel), "Returns the values of fields and removes them."),
-    Command::new("HGETEX", -5, "key expiration=[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] \
-                 FIELDS fields=<numfields:integer field [field ...]>", &[key_at(1, UPDATE)], WRITE.or(FAST), "8.0.0", PER_FIELD,
-                 Handler::Key(hgetex), "Returns the values of fields and sets or clears their deadline."),
     Command::new("HPERSIST", -5, "key FIELDS fields=<numfields:integer field [field ...]>", EDITS, WRITE.or(FAST), "7.4.0", PER_FIELD,
                  Handler::Key(hpersist), "Takes the deadline off fields."),
     Command::new("HPEXPIRE", -6, "key milliseconds condition=[NX | XX | GT | LT] FIELDS fields=<numfields:integer field [field ...]>", EDITS,
@@ -41,10 +33,6 @@ pub const COMMANDS: &[Command] = &[
                  Handler::Key(hpexpiretime), "Tells at which Unix time, in milliseconds, fields expire."),
     Command::new("HPTTL", -5, "key FIELDS fields=<numfields:integer field [field ...]>", READS, READONLY.or(FAST).or(OWNER), "7.4.0", PER_FIELD,
                  Handler::Key(hpttl), "Tells how many milliseconds fields have left.").tips(TIMELY),
-    Command::new("HSETEX", -6, "key condition=[FNX | FXX] \
-                 expiration=[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] \
-                 FIELDS fields=<numfields:integer data=<field value ...>>", EDITS, WRITE.or(GROWS).or(FAST), "8.0.0", PER_FIELD,
-                 Handler::Key(hsetex), "Sets fields, and when they expire."),
     Command::new("HTTL", -5, "key FIELDS fields=<numfields:integer field [field ...]>", READS, READONLY.or(FAST).or(OWNER), "7.4.0", PER_FIELD,
                  Handler::Key(httl), "Tells how many seconds fields have left.").tips(TIMELY),
 ];
@@ -97,11 +85,12 @@ fn expire(call: &mut KeyCall<'_>, command: &str, unit: Unit, origin: Origin) -> 
 }
 
 /// What listeners are told of when fields are given a deadline, which may have passed.
-fn event_of(dies: bool) -> &'static str {
+pub fn event_of(dies: bool) -> &'static str {
     if dies { "hdel" } else { "hexpire" }
 }
 
-fn set_or_remove(hash: &mut Hash, name: &[u8], at_ms: u64, dies: bool) {
+/// Gives a field a deadline, or removes the field if that has passed.
+pub fn set_or_remove(hash: &mut Hash, name: &[u8], at_ms: u64, dies: bool) {
     if dies {
         hash.remove(name);
     } else {
@@ -183,196 +172,14 @@ fn reply_deadlines(call: &mut KeyCall<'_>, unit: Unit, origin: Origin) -> Result
     Ok(())
 }
 
-fn hgetdel(call: &mut KeyCall<'_>) -> Result {
-    call.key.peek_as::<Hash>()?;
-    let names = field_names(&mut call.args, &Error::FIELD_COUNT)?;
-    reply_each(call, names, "hdel", |hash, name| hash.remove(name))
-}
-
-/// Replies with the value of each field before `change` changes it; that tells whether it did.
-fn reply_each(
-    call: &mut KeyCall<'_>,
-    names: Args<'_>,
-    event: &str,
-    change: impl Fn(&mut Hash, &[u8]) -> bool,
-) -> Result {
-    let reply = &mut call.reply;
-    reply.array(names.len());
-    let found = call.key.update(event, |hash: &mut Hash| {
-        let mut changes = 0;
-        for name in names {
-            bulk_or_null(reply, hash.get(name));
-            changes += u64::from(change(hash, name));
-        }
-        ((), changes)
-    })?;
-    if found.is_none() {
-        names.for_each(|_| reply.null());
-    }
-    Ok(())
-}
-
-fn hgetex(call: &mut KeyCall<'_>) -> Result {
-    use expiration::Deadline::{At, Cleared, Kept, Unstated};
-    call.key.peek_as::<Hash>()?;
-    let now_ms = call.visit.now_ms;
-    let word = take_word(&mut call.args, OF_GETEX);
-    let deadline = read_deadline(&mut call.args, word, now_ms, "hgetex")?;
-    let names = field_names(&mut call.args, &Error::FIELD_COUNT)?;
-    match deadline {
-        Unstated | Kept => reply_each(call, names, "", |_, _| false),
-        Cleared => reply_each(call, names, "hpersist", |hash, name| {
-            let has_one = hash.field(name).is_some_and(|field| field.deadline_ms.is_some());
-            has_one && hash.set_deadline(name, None)
-        }),
-        At(at_ms) => {
-            let dies = at_ms <= now_ms;
-            reply_each(call, names, event_of(dies), |hash, name| {
-                let exists = hash.contains(name);
-                set_or_remove(hash, name, at_ms, dies);
-                exists
-            })
-        }
-    }
-}
-
-fn hsetex(call: &mut KeyCall<'_>) -> Result {
-    let now_ms = call.visit.now_ms;
-    let Assignment {
-        only,
-        deadline,
-        pairs,
-    } = Assignment::parse(&mut call.args, now_ms)?;
-    let limits = limits(call.services);
-    let at_ms = match deadline {
-        expiration::Deadline::At(at_ms) => Some(at_ms),
-        _ => None,
-    };
-    let dies = at_ms.is_some_and(|at_ms| at_ms <= now_ms);
-    let kept = if deadline == expiration::Deadline::Unstated {
-        Deadline::Clear
-    } else {
-        Deadline::Keep
-    };
-    let sets = call.key.upsert("hset", |hash: &mut Hash| {
-        let fits = only.is_none_or(|there| pairs_of(pairs).all(|(name, _)| hash.contains(name) == there));
-        for (name, value) in pairs_of(pairs).filter(|_| fits) {
-            hash.put(name, value, kept, limits);
-            if at_ms.is_some() && !dies {
-                hash.set_deadline(name, at_ms);
-            }
-        }
-        (fits, if fits { pairs.len() as u64 / 2 } else { 0 })
-    })?;
-    if sets && dies {
-        call.key.update("hdel", |hash: &mut Hash| {
-            let removed = pairs_of(pairs).filter(|(name, _)| hash.remove(name)).count();
-            ((), removed as u64)
-        })?;
-    } else if sets && at_ms.is_some() {
-        call.key.notify(Class::HASH, "hexpire");
-    }
-    call.reply.integer(i64::from(sets));
-    Ok(())
-}
-
-/// What HSETEX is asked for.
-struct Assignment<'r> {
-    /// Only if all fields are there (true), or none of them is (false).
-    only: Option<bool>,
-    deadline: expiration::Deadline,
-    /// Names and values in turn.
-    pairs: Args<'r>,
-}
-
-impl<'r> Assignment<'r> {
-    fn parse(args: &mut Args<'r>, now_ms: u64) -> Result<Self> {
-        let (mut only, mut deadline) = (None, expiration::Deadline::Unstated);
-        while !args.take_word("FIELDS") {
-            if let Some(there) = take_existence(args) {
-                if only.replace(there).is_some() {
-                    return Err(Error::FIELDS_THERE_AND_NOT);
-                }
-            } else if let Some(word) = take_word(args, OF_SET) {
-                if deadline != expiration::Deadline::Unstated {
-                    return Err(Error::FIELD_DEADLINES);
-                }
-                if args.is_empty() {
-                    return Err(Error::FIELD_DEADLINE_MISSING);
-                }
-                deadline = read_deadline(args, Some(word), now_ms, "hsetex")?;
-            } else {
-                let word = args.next().ok_or_else(arity)?;
-                return Err(Error::plain(format!(
-                    "unknown argument: {}",
-                    String::from_utf8_lossy(word)
-                )));
-            }
-        }
-        let pairs = field_pairs(args)?;
-        Ok(Self {
-            only,
-            deadline,
-            pairs,
-        })
-    }
-}
-
-/// Takes FXX (true) or FNX (false), if one of them comes next.
-fn take_existence(args: &mut Args<'_>) -> Option<bool> {
-    let there = args.take_word("FXX");
-    (there || args.take_word("FNX")).then_some(there)
-}
-
-/// Reads the number of fields and checks that so many names and values follow.
-fn field_pairs<'r>(args: &mut Args<'r>) -> Result<Args<'r>> {
-    if args.len() < 3 {
-        return Err(arity());
-    }
-    let count = args.bytes().map(parse_i64)?;
-    let count = count
-        .filter(|count| (1..=i64::from(i32::MAX)).contains(count))
-        .ok_or(Error::FIELD_PAIR_COUNT)?;
-    if args.len() as i64 == 2 * count {
-        Ok(*args)
-    } else {
-        Err(arity())
-    }
-}
-
-fn arity() -> Error {
-    Error::Arity("hsetex".into())
-}
-
-/// Takes one of these words, if one comes next.
-fn take_word(args: &mut Args<'_>, words: &[(&str, Word)]) -> Option<Word> {
-    words
-        .iter()
-        .find(|(name, _)| args.take_word(name))
-        .map(|(_, word)| *word)
-}
-
-/// What a word, and the number behind it, make of the deadlines of fields.
-fn read_deadline(
+/// Reads a time, which may have passed, as Unix milliseconds.
+pub fn deadline_ms(
     args: &mut Args<'_>,
-    word: Option<Word>,
+    unit: Unit,
+    origin: Origin,
     now_ms: u64,
     command: &str,
-) -> Result<expiration::Deadline> {
-    let (unit, origin) = match word {
-        None => return Ok(expiration::Deadline::Unstated),
-        Some(Word::Keepttl) => return Ok(expiration::Deadline::Kept),
-        Some(Word::Persist) => return Ok(expiration::Deadline::Cleared),
-        Some(Word::Ex) => (Unit::Seconds, Origin::Now),
-        Some(Word::Px) => (Unit::Milliseconds, Origin::Now),
-        Some(Word::Exat) => (Unit::Seconds, Origin::Epoch),
-        Some(Word::Pxat) => (Unit::Milliseconds, Origin::Epoch),
-    };
-    deadline_ms(args, unit, origin, now_ms, command).map(expiration::Deadline::At)
-}
-
-/// Reads a time, which may have passed, as Unix milliseconds.
-fn deadline_ms(args: &mut Args<'_>, unit: Unit, origin: Origin, now_ms: u64, command: &str) -> Result<u64> {
+) -> Result<u64> {
     let time = u64::try_from(args.integer()?).map_err(|_| Error::FIELD_DEADLINE_NEGATIVE)?;
     time.checked_mul(unit.ms())
         .and_then(|time_ms| time_ms.checked_add(origin.ms(now_ms)))
@@ -381,7 +188,7 @@ fn deadline_ms(args: &mut Args<'_>, unit: Unit, origin: Origin, now_ms: u64, com
 }
 
 /// Reads FIELDS and the number of names, and checks that so many follow: they are what is left.
-fn field_names<'r>(args: &mut Args<'r>, count_error: &Error) -> Result<Args<'r>> {
+pub fn field_names<'r>(args: &mut Args<'r>, count_error: &Error) -> Result<Args<'r>> {
     if !args.take_word("FIELDS") {
         return Err(Error::FIELDS_MISSING);
     }

@@ -44,7 +44,7 @@ pub const COMMANDS: &[Command] = &[
         .deprecated("4.0.0", "`HSET` with multiple field-value pairs"),
     Command::new("HRANDFIELD", -2, "key options=[count [WITHVALUES]]", READS, READONLY, "6.2.0", "O(N) in the fields returned",
                  Handler::Key(hrandfield), "Returns fields that are picked at random.").tips(RANDOM),
-    Command::new("HSCAN", -3, "key cursor [MATCH pattern] [COUNT count]", READS, READONLY, "2.8.0", "O(1) a call, O(N) for all of it",
+    Command::new("HSCAN", -3, "key cursor [MATCH pattern] [COUNT count]", READS, READONLY.or(OWNER), "2.8.0", "O(1) a call, O(N) for all of it",
                  Handler::Key(hscan), "Goes through the fields of a hash a piece at a time.").tips(RANDOM),
     Command::new("HSET", -4, "key field value [field value ...]", EDITS, WRITE.or(GROWS).or(FAST), "2.0.0", "O(N) in the fields named",
                  Handler::Key(hset), "Sets fields and counts those that are new."),
@@ -240,39 +240,32 @@ fn compute<R>(
 }
 
 fn hrandfield(call: &mut KeyCall<'_>) -> Result {
+    let mut random = call.key.random();
     if call.args.is_empty() {
-        let mut random = call.key.random();
-        let hash = call.key.read_as::<Hash>()?;
-        let name = hash.and_then(|hash| hash.pick(1, &mut random).next().map(|field| field.name));
-        bulk_or_null(&mut call.reply, name);
+        let field = call
+            .key
+            .read_as::<Hash>()?
+            .and_then(|hash| hash.random(&mut random));
+        bulk_or_null(&mut call.reply, field.map(|field| field.name));
         return Ok(());
     }
     let (count, with_values) = parse_pick(&mut call.args)?;
-    let mut random = call.key.random();
     let wanted = count.unsigned_abs() as usize;
+    let reply = &mut call.reply;
     let Some(hash) = call.key.read_as::<Hash>()? else {
-        call.reply.array(0);
+        reply.array(0);
         return Ok(());
     };
     if count < 0 {
         if wanted > RANDOM_PICKS_MAX {
             return Err(Error::OutOfRange);
         }
-        reply_picked(
-            &mut call.reply,
-            wanted,
-            hash.pick(wanted, &mut random),
-            with_values,
-        );
+        reply_picked(reply, wanted, hash.pick(wanted, &mut random), with_values);
     } else if wanted < hash.len() {
-        reply_picked(
-            &mut call.reply,
-            wanted,
-            hash.sample(wanted, &mut random).into_iter(),
-            with_values,
-        );
+        let sample = hash.sample(wanted, &mut random);
+        reply_picked(reply, wanted, sample.into_iter(), with_values);
     } else {
-        reply_picked(&mut call.reply, hash.len(), hash.iter(), with_values);
+        reply_picked(reply, hash.len(), hash.iter(), with_values);
     }
     Ok(())
 }

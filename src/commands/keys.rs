@@ -184,7 +184,7 @@ fn r#move(call: &mut KeyCall<'_>) -> Result {
 }
 
 fn object_encoding(call: &mut KeyCall<'_>) -> Result {
-    call.key.look();
+    call.key.look_quietly();
     match call.key.encoding() {
         Some(encoding) => call.reply.bulk(encoding.as_bytes()),
         None => call.reply.null(),
@@ -195,7 +195,7 @@ fn object_encoding(call: &mut KeyCall<'_>) -> Result {
 fn object_refcount(call: &mut KeyCall<'_>) -> Result {
     /// Redis shares the objects of small integers among all keys, and shows the largest count for them.
     const SHARED: std::ops::Range<i64> = 0..10_000;
-    call.key.look();
+    call.key.look_quietly();
     match call.key.entry().map(EntryRef::value) {
         Some(Value::Text(Text::Int(number))) if SHARED.contains(&number) => {
             call.reply.integer(i32::MAX.into())
@@ -228,7 +228,7 @@ fn object_freq(call: &mut KeyCall<'_>) -> Result {
 
 /// Replies with what the policy knows by the entry's rank, or the error that tells that it does not know.
 fn reply_rank(call: &mut KeyCall<'_>, known: impl Fn(u32) -> Option<u64>, otherwise: &Error) -> Result {
-    call.key.look();
+    call.key.look_quietly();
     match call.key.entry() {
         Some(entry) => call
             .reply

@@ -5,6 +5,7 @@ use super::error::Error;
 use super::list_moves::{MOVED_BETWEEN, Several, move_element, pop_several, take_end};
 use super::lists::pop_event;
 use super::spec::*;
+use crate::resp::Reply;
 use crate::values::list::{End, List};
 
 const AWAITED: &[Keys] = &[keys_until(1, -2, TAKE)];
@@ -74,13 +75,14 @@ fn pop_first(
             Err(error) => return Err(error),
         }
     }
-    Ok(wait(timeout_ms))
+    Ok(wait(timeout_ms, |reply| reply.null_array()))
 }
 
-fn wait(timeout_ms: u64) -> Attempt {
+fn wait(timeout_ms: u64, on_refusal: fn(&mut Reply<'_>)) -> Attempt {
     Attempt::Block(Wait {
         timeout_ms,
         on_timeout: |reply| reply.null_array(),
+        on_refusal,
         request: None,
     })
 }
@@ -99,12 +101,13 @@ fn brpoplpush(call: &mut KeysCall<'_>) -> Result<Attempt> {
 
 fn move_when_there(call: &mut KeysCall<'_>, from: End, to: End, timeout_ms: u64) -> Result<Attempt> {
     match call.keys.peek_as::<List>(0) {
-        Err(_) if call.woken => return Ok(wait(timeout_ms)),
-        source => source?,
-    };
-    if move_element(call, from, to)? {
-        Ok(Attempt::Done)
-    } else {
-        Ok(wait(timeout_ms))
+        Err(_) if call.woken => {}
+        source => {
+            source?;
+            if move_element(call, from, to)? {
+                return Ok(Attempt::Done);
+            }
+        }
     }
+    Ok(wait(timeout_ms, |reply| reply.null()))
 }

@@ -57,6 +57,7 @@ mod stream_trim;
 mod streams;
 mod strings;
 mod substrings;
+mod timed_fields;
 mod transactions;
 mod wait;
 
@@ -92,6 +93,7 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("sorted-set", 1 << 4), sorted_sets::random::COMMANDS),
     (group("hash", 1 << 6), hashes::COMMANDS),
     (group("hash", 1 << 6), hash_expiry::COMMANDS),
+    (group("hash", 1 << 6), timed_fields::COMMANDS),
     (group("hyperloglog", 1 << 9), hyperloglogs::COMMANDS),
     (group("geo", 1 << 10), geo::COMMANDS),
     (group("geo", 1 << 10), geo_search::COMMANDS),

@@ -42,9 +42,7 @@ fn restore(call: &mut KeyCall<'_>) -> Result {
         rdb::Refusal::Malformed => Error::PAYLOAD_MALFORMED,
     })?;
     if deadline_ms.is_some_and(|at_ms| at_ms <= call.visit.now_ms) {
-        if call.key.remove() {
-            call.key.notify(Class::GENERIC, "del");
-        }
+        call.key.remove_for_client();
     } else {
         let entry = value.into_entry(call.key.name(), deadline_ms);
         call.key.place(entry);

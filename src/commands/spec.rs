@@ -32,6 +32,8 @@ pub struct Wait {
     pub timeout_ms: u64,
     /// Writes the reply when the time is over.
     pub on_timeout: fn(&mut Reply<'_>),
+    /// Writes the reply where the command may not wait: in a transaction, and in a script.
+    pub on_refusal: fn(&mut Reply<'_>),
     /// The words of the request that is run when a key has changed, where they are not those that the client sent.
     pub request: Option<Vec<Box<[u8]>>>,
 }
@@ -126,6 +128,15 @@ pub enum Begin {
     At(usize),
     /// Behind this word, in any case, which is looked for from this position on.
     Behind(&'static str, usize),
+    /// Behind the last option of this name.
+    Option {
+        /// The option, in any case.
+        name: &'static str,
+        /// Where options begin.
+        start: usize,
+        /// The other options that have operands, and how many.
+        others: &'static [(&'static str, usize)],
+    },
 }
 
 /// Which arguments are keys, counted from where they begin.
@@ -280,6 +291,17 @@ pub const fn key_behind_word(word: &'static str, start: usize, access: Access) -
     range(Begin::Behind(word, start), 0, 1, 0, access)
 }
 
+/// The operand of the option `name` is a key; of several the last one. Options begin at `start`, and `others` are those
+/// that have operands, with their numbers. COMMAND tells nothing of such a key.
+pub const fn key_of_option(
+    name: &'static str,
+    start: usize,
+    others: &'static [(&'static str, usize)],
+    access: Access,
+) -> Keys {
+    range(Begin::Option { name, start, others }, 0, 1, 0, access).secretive()
+}
+
 const fn range(begin: Begin, last: i32, step: usize, part: usize, access: Access) -> Keys {
     Keys {
         begin,
@@ -306,19 +328,9 @@ impl Keys {
 
     /// Adds the positions of these keys in a request of `len` words. Arguments that make no sense have no keys.
     fn find_in<'w>(&self, len: usize, word: &impl Fn(usize) -> &'w [u8], found: &mut KeyPositions) {
-        let first = match self.begin {
-            Begin::At(position) => position,
-            Begin::Behind(name, start) => {
-                let is_named = |at: &usize| word(*at).eq_ignore_ascii_case(name.as_bytes());
-                match (start..len).find(is_named) {
-                    Some(at) => at + 1,
-                    None => return,
-                }
-            }
-        };
-        if first >= len {
+        let Some(first) = self.begin.find_in(len, word).filter(|first| *first < len) else {
             return;
-        }
+        };
         let access = self.access;
         match self.find {
             Find::Range { last, step, part } => {
@@ -336,6 +348,30 @@ impl Keys {
                 let words = count.and_then(|count| count.checked_mul(step));
                 let words = words.filter(|words| *words < len - first).unwrap_or(0);
                 found.extend((first + 1..=first + words).step_by(step).map(|at| (at, access)));
+            }
+        }
+    }
+}
+
+impl Begin {
+    /// The position in a request of `len` words, which may be behind its end.
+    fn find_in<'w>(self, len: usize, word: &impl Fn(usize) -> &'w [u8]) -> Option<usize> {
+        let is = |at: usize, name: &str| word(at).eq_ignore_ascii_case(name.as_bytes());
+        match self {
+            Self::At(position) => Some(position),
+            Self::Behind(name, start) => (start..len).find(|at| is(*at, name)).map(|at| at + 1),
+            Self::Option { name, start, others } => {
+                let mut last = None;
+                let mut at = start;
+                while at < len {
+                    let operands = others.iter().find(|(other, _)| is(at, other));
+                    if is(at, name) && at + 1 < len {
+                        last = Some(at + 1);
+                        at += 1;
+                    }
+                    at += 1 + operands.map_or(0, |(_, operands)| *operands);
+                }
+                last
             }
         }
     }
@@ -406,7 +442,8 @@ pub const ALLOW_BUSY: Flags = Flags(1 << 13);
 pub const NO_MULTI: Flags = Flags(1 << 14);
 /// Names no key of its own but concerns all of them: with an upstream, the upstream answers.
 pub const KEYSPACE: Flags = Flags(1 << 15);
-/// Tells of a key what only its owner knows (encoding, idle time): with an upstream, the upstream answers.
+/// Tells of a key what only its owner knows: its encoding and idle time, a place in a scan, the state of a stream's
+/// groups, of whose changes the feed does not tell. With an upstream, the upstream answers.
 pub const OWNER: Flags = Flags(1 << 16);
 /// Runs although CLIENT PAUSE holds all commands back.
 pub const PASSES_PAUSE: Flags = Flags(1 << 17);

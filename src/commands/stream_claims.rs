@@ -58,7 +58,9 @@ impl Claimer<'_, '_> {
         }
         // An entry that is made pending counts as delivered once before.
         let deliveries = pending.map_or(1, |pending| pending.deliveries);
-        let deliveries = self.deliveries.unwrap_or(deliveries.wrapping_add(u64::from(!self.just_ids)));
+        let deliveries = self
+            .deliveries
+            .unwrap_or(deliveries.wrapping_add(u64::from(!self.just_ids)));
         if !self.seen {
             self.seen = true;
             let added = group.see_consumer(self.consumer, self.now_ms);
@@ -258,7 +260,12 @@ impl AutoclaimOptions {
         const COUNT_MAX: i64 = i64::MAX / 16;
         let idle_min_ms = parse_i64(args.bytes()?).ok_or(Error::XAUTOCLAIM_IDLE_MIN)?.max(0);
         let start = stream_ids::start(args.bytes()?)?;
-        let mut options = Self { idle_min_ms, start, count: 100, just_ids: false };
+        let mut options = Self {
+            idle_min_ms,
+            start,
+            count: 100,
+            just_ids: false,
+        };
         while !args.is_empty() {
             if args.len() > 1 && args.take_word("COUNT") {
                 let count = parse_i64(args.bytes()?).filter(|count| (1..=COUNT_MAX).contains(count));
@@ -279,7 +286,9 @@ impl AutoclaimOptions {
         let mut next = Some(self.start);
         let mut gone = Vec::new();
         while looks > 0 && count > 0 {
-            let Some(id) = next.and_then(|start| group.next_pending(start)) else { break };
+            let Some(id) = next.and_then(|start| group.next_pending(start)) else {
+                break;
+            };
             looks -= 1;
             next = id.next();
             if claimer.clear(group, entries, id) {
@@ -290,6 +299,9 @@ impl AutoclaimOptions {
             }
         }
         let cursor = next.and_then(|start| group.next_pending(start));
-        Walk { cursor: cursor.unwrap_or_default(), gone }
+        Walk {
+            cursor: cursor.unwrap_or_default(),
+            gone,
+        }
     }
 }

@@ -28,7 +28,10 @@ fn xgroup_create(call: &mut KeyCall<'_>) -> Result {
     let words = call.args.len();
     let (name, id) = (call.args.bytes()?, call.args.bytes()?);
     let options = GroupOptions::parse(&mut call.args, true)?;
-    let last_id = call.key.peek_as::<Stream>()?.map(|stream| stream.entries.last_id());
+    let last_id = call
+        .key
+        .peek_as::<Stream>()?
+        .map(|stream| stream.entries.last_id());
     if last_id.is_none() && !options.create_stream {
         return Err(Error::XGROUP_WITHOUT_KEY);
     }
@@ -97,7 +100,9 @@ fn xgroup_delconsumer(call: &mut KeyCall<'_>) -> Result {
     let (name, consumer) = (call.args.bytes()?, call.args.bytes()?);
     existing(call, Some(name))?;
     let pending = call.key.update::<Stream, _>("xgroup-delconsumer", |stream| {
-        let pending = stream.change_group(name, |group, _| group.remove_consumer(consumer)).flatten();
+        let pending = stream
+            .change_group(name, |group, _| group.remove_consumer(consumer))
+            .flatten();
         (pending, u64::from(pending.is_some()))
     })?;
     call.reply.integer(pending.flatten().unwrap_or(0) as i64);
@@ -134,7 +139,10 @@ struct GroupOptions {
 
 impl GroupOptions {
     fn parse(args: &mut Args<'_>, creates: bool) -> Result<Self> {
-        let mut options = Self { create_stream: false, entries_read: None };
+        let mut options = Self {
+            create_stream: false,
+            entries_read: None,
+        };
         while !args.is_empty() {
             if creates && args.take_word("MKSTREAM") {
                 options.create_stream = true;

@@ -11,13 +11,13 @@ use crate::values::stream::{Consumer, Entries, Group, Stream, StreamId};
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
     Command::container("XINFO", "5.0.0", "Groups the commands that tell of streams.", &[
-        Command::new("CONSUMERS", 4, "key groupname", &[key_at(2, READ)], READONLY, "5.0.0", "O(1)", Handler::Key(xinfo_consumers),
+        Command::new("CONSUMERS", 4, "key groupname", &[key_at(2, READ)], READONLY.or(OWNER), "5.0.0", "O(1)", Handler::Key(xinfo_consumers),
                      "Tells of the consumers of a group.")
             .tips(&["nondeterministic_output"]),
-        Command::new("GROUPS", 3, "key", &[key_at(2, READ)], READONLY, "5.0.0", "O(1)", Handler::Key(xinfo_groups),
+        Command::new("GROUPS", 3, "key", &[key_at(2, READ)], READONLY.or(OWNER), "5.0.0", "O(1)", Handler::Key(xinfo_groups),
                      "Tells of the groups of consumers of a stream."),
         Command::new("HELP", 2, "", &[], LOADING.or(STALE), "5.0.0", "O(1)", Handler::Session(xinfo_help), "Explains the XINFO commands."),
-        Command::new("STREAM", -3, "key [FULL full=<[COUNT count]>]", &[key_at(2, READ)], READONLY, "5.0.0", "O(1), or O(N) in what is listed",
+        Command::new("STREAM", -3, "key [FULL full=<[COUNT count]>]", &[key_at(2, READ)], READONLY.or(OWNER), "5.0.0", "O(1), or O(N) in what is listed",
                      Handler::Key(xinfo_stream), "Tells of a stream, or all about it."),
     ]),
 ];
@@ -34,7 +34,11 @@ fn xinfo_stream(call: &mut KeyCall<'_>) -> Result {
     if !matches!(words, 1 | 3) || !args.take_word("FULL") || words == 3 && !args.take_word("COUNT") {
         return Err(Error::wrong_form(args.request().arg(1), "XINFO"));
     }
-    let count = match args.next().map(|word| parse_i64(word).ok_or(Error::NotAnInteger)).transpose()? {
+    let count = match args
+        .next()
+        .map(|word| parse_i64(word).ok_or(Error::NotAnInteger))
+        .transpose()?
+    {
         Some(0) => usize::MAX,
         Some(count @ 1..) => count as usize,
         _ => 10,
@@ -61,7 +65,10 @@ fn reply_brief(reply: &mut Reply<'_>, stream: &Stream) {
     reply_count(reply, "groups", stream.groups().len() as u64);
     let ends = [
         ("first-entry", entries.range(StreamId::MIN, StreamId::MAX).next()),
-        ("last-entry", entries.range_back(StreamId::MIN, StreamId::MAX).next()),
+        (
+            "last-entry",
+            entries.range_back(StreamId::MIN, StreamId::MAX).next(),
+        ),
     ];
     for (name, entry) in ends {
         reply.bulk(name.as_bytes());
@@ -77,7 +84,10 @@ fn reply_full(reply: &mut Reply<'_>, stream: &Stream, count: usize) {
     reply.map(9);
     reply_head(reply, &stream.entries);
     reply.bulk(b"entries");
-    reply_entries(reply, stream.entries.range(StreamId::MIN, StreamId::MAX).take(count));
+    reply_entries(
+        reply,
+        stream.entries.range(StreamId::MIN, StreamId::MAX).take(count),
+    );
     reply.bulk(b"groups");
     reply.array(stream.groups().len());
     for (name, group) in stream.groups() {
@@ -159,7 +169,9 @@ fn xinfo_consumers(call: &mut KeyCall<'_>) -> Result {
     let name = call.args.bytes()?;
     let (key, now_ms) = (call.key.name(), call.visit.now_ms);
     let stream = call.key.read_as::<Stream>()?.ok_or(Error::NoSuchKey)?;
-    let group = stream.group(name).ok_or_else(|| Error::no_group_of_key(name, key))?;
+    let group = stream
+        .group(name)
+        .ok_or_else(|| Error::no_group_of_key(name, key))?;
     let reply = &mut call.reply;
     reply.array(group.consumers().len());
     for (name, consumer) in group.consumers() {

@@ -13,7 +13,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("XACK", -4, "key group id [id ...]", &[key_at(1, EDIT)], WRITE.or(FAST), "5.0.0", "O(N) in the ids", Handler::Key(xack),
                  "Acknowledges entries for a group of consumers and tells how many were pending."),
     Command::new("XPENDING", -3, "key group filters=[[IDLE min-idle-time:integer] start:string end:string count [consumer]]",
-                 &[key_at(1, READ)], READONLY, "5.0.0", "O(N) in the entries returned, or in the consumers",
+                 &[key_at(1, READ)], READONLY.or(OWNER), "5.0.0", "O(N) in the entries returned, or in the consumers",
                  Handler::Key(xpending), "Tells of the entries that a group of consumers has not acknowledged.")
         .tips(&["nondeterministic_output"]),
 ];
@@ -41,7 +41,10 @@ fn xpending(call: &mut KeyCall<'_>) -> Result {
     let name = call.args.bytes()?;
     let filter = Filter::parse(&mut call.args)?;
     let key = call.key.name();
-    let group = call.key.read_as::<Stream>()?.and_then(|stream| stream.group(name));
+    let group = call
+        .key
+        .read_as::<Stream>()?
+        .and_then(|stream| stream.group(name));
     let group = group.ok_or_else(|| Error::no_key_or_group(key, name))?;
     match filter {
         None => reply_summary(&mut call.reply, group),
@@ -63,7 +66,12 @@ fn reply_summary(reply: &mut Reply<'_>, group: &Group) {
     };
     reply_id(reply, *first);
     reply_id(reply, *last);
-    let busy = || group.consumers().iter().filter(|(_, consumer)| !consumer.pending().is_empty());
+    let busy = || {
+        group
+            .consumers()
+            .iter()
+            .filter(|(_, consumer)| !consumer.pending().is_empty())
+    };
     reply.array(busy().count());
     for (name, consumer) in busy() {
         reply.array(2);
@@ -99,7 +107,13 @@ impl<'r> Filter<'r> {
         let (start, end) = (args.bytes()?, args.bytes()?);
         let count = args.integer()?.max(0) as usize;
         let (start, end) = (stream_ids::start(start)?, stream_ids::end(end)?);
-        Ok(Some(Self { idle_min_ms, start, end, count, consumer: args.next() }))
+        Ok(Some(Self {
+            idle_min_ms,
+            start,
+            end,
+            count,
+            consumer: args.next(),
+        }))
     }
 
     fn reply(&self, reply: &mut Reply<'_>, group: &Group, now_ms: u64) {
@@ -126,7 +140,8 @@ impl<'r> Filter<'r> {
         pending: impl Iterator<Item = (StreamId, &'g Pending)>,
         now_ms: u64,
     ) {
-        let is_idle = |pending: &Pending| self.idle_min_ms == 0 || pending.idle_ms(now_ms) >= self.idle_min_ms;
+        let is_idle =
+            |pending: &Pending| self.idle_min_ms == 0 || pending.idle_ms(now_ms) >= self.idle_min_ms;
         let found = pending.filter(|(_, pending)| is_idle(pending));
         let array = reply.open_array();
         let mut count = 0;

@@ -41,7 +41,9 @@ fn xread(call: &mut KeysCall<'_>) -> Result<Attempt> {
     let mut answer = Answer::begin(call);
     for (index, start) in starts.iter().enumerate() {
         let Start::Behind(seen) = *start else { continue };
-        let Some(stream) = look(&mut call.keys, index, call.woken)? else { continue };
+        let Some(stream) = look(&mut call.keys, index, call.woken)? else {
+            continue;
+        };
         if stream.entries.last_live_id() > Some(seen) {
             let start = seen.next().expect("an entry has a higher id");
             let entries = stream.entries.range(start, StreamId::MAX);
@@ -57,7 +59,9 @@ fn start_of_read(word: &[u8], stream: Option<&Stream>) -> Result<Start> {
     let entries = stream.map(|stream| &stream.entries);
     let id = match word {
         b"$" => entries.map(Entries::last_id),
-        b"+" => entries.and_then(Entries::last_live_id).and_then(StreamId::previous),
+        b"+" => entries
+            .and_then(Entries::last_live_id)
+            .and_then(StreamId::previous),
         b">" => return Err(Error::XREAD_UNREAD),
         word => Some(StreamId::parse(word, 0).ok_or(Error::STREAM_ID)?),
     };
@@ -92,7 +96,9 @@ fn start_of_group_read(word: &[u8], _: Option<&Stream>) -> Result<Start> {
 
 /// Whether there is something to reply of a stream; of what a consumer has, that may be nothing.
 fn is_ready(call: &mut KeysCall<'_>, index: usize, start: Start, group: &[u8]) -> Result<bool> {
-    let Some(stream) = look(&mut call.keys, index, call.woken)? else { return Ok(false) };
+    let Some(stream) = look(&mut call.keys, index, call.woken)? else {
+        return Ok(false);
+    };
     let group = stream.group(group).expect("the group was looked up");
     Ok(start != Start::Unread || stream.entries.last_live_id() > Some(group.last_id))
 }
@@ -183,7 +189,10 @@ struct Answer {
 
 impl Answer {
     fn begin(call: &mut KeysCall<'_>) -> Self {
-        Self { array: call.reply.open_array(), streams: 0 }
+        Self {
+            array: call.reply.open_array(),
+            streams: 0,
+        }
     }
 
     /// Writes the name of a stream; its entries follow.
@@ -207,6 +216,7 @@ impl Answer {
                 return Attempt::Block(Wait {
                     timeout_ms,
                     on_timeout: |reply| reply.null_array(),
+                    on_refusal: |reply| reply.null_array(),
                     request: request(),
                 });
             }
@@ -259,7 +269,10 @@ impl<'r> ReadOptions<'r> {
         if in_group && !has_group {
             return Err(Error::XREADGROUP_WITHOUT_GROUP);
         }
-        Ok(Self { streams: args, ..options })
+        Ok(Self {
+            streams: args,
+            ..options
+        })
     }
 
     /// Takes one option; tells whether it was the group.

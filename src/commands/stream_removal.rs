@@ -60,7 +60,10 @@ fn xdelex(call: &mut KeyCall<'_>) -> Result {
 
 fn xackdel(call: &mut KeyCall<'_>) -> Result {
     let group = call.args.bytes()?;
-    let is_there = call.key.peek_as::<Stream>()?.is_some_and(|stream| stream.group(group).is_some());
+    let is_there = call
+        .key
+        .peek_as::<Stream>()?
+        .is_some_and(|stream| stream.group(group).is_some());
     let (references, words) = parse_removal(&mut call.args)?;
     if !is_there {
         reply_absent(&mut call.reply, words.len());
@@ -123,6 +126,8 @@ fn parse_removal<'r>(args: &mut Args<'r>) -> Result<(References, Vec<&'r [u8]>)>
 }
 
 fn parse_ids(words: &[&[u8]]) -> Result<Vec<StreamId>> {
-    let ids = words.iter().map(|word| StreamId::parse(word, 0).ok_or(Error::STREAM_ID));
+    let ids = words
+        .iter()
+        .map(|word| StreamId::parse(word, 0).ok_or(Error::STREAM_ID));
     ids.collect()
 }

@@ -89,7 +89,9 @@ impl TrimOptions {
     }
 
     fn take_references(&mut self, args: &mut Args<'_>) -> Result<bool> {
-        let Some(references) = take_references(args) else { return Ok(false) };
+        let Some(references) = take_references(args) else {
+            return Ok(false);
+        };
         if self.references_given {
             return Err(Error::Syntax);
         }
@@ -110,7 +112,8 @@ impl TrimOptions {
         const LIMIT_MAX: u64 = 1_000_000;
         let Some((keep, approximate)) = self.keep else {
             return match self.limit {
-                None | Some(0) => Ok(()),
+                None => Ok(()),
+                Some(0) => Err(Error::LIMIT_OF_EXACT),
                 Some(_) => Err(Error::LIMIT_WITHOUT_STRATEGY),
             };
         };
@@ -121,7 +124,11 @@ impl TrimOptions {
             None if entries_max == 0 => LIMIT_WITHOUT_BLOCKS,
             None => (entries_max as u64).saturating_mul(BLOCKS_MAX).min(LIMIT_MAX),
         };
-        self.trim = Some(Trim { keep, approximate, limit });
+        self.trim = Some(Trim {
+            keep,
+            approximate,
+            limit,
+        });
         Ok(())
     }
 }

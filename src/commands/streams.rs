@@ -57,7 +57,9 @@ fn xadd(call: &mut KeyCall<'_>) -> Result {
     let (id, trimmed) = call.key.upsert::<Stream, _>("xadd", |stream| {
         match append(stream, request, now_ms, words, limits) {
             Ok(id) => {
-                let trimmed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
+                let trimmed = options
+                    .trim
+                    .map_or(0, |trim| stream.trim(trim, options.references));
                 (Ok((id, trimmed)), 1)
             }
             Err(error) => (Err(error), 0),
@@ -97,7 +99,8 @@ fn append(
 
 fn xlen(call: &mut KeyCall<'_>) -> Result {
     let stream = call.key.read_as::<Stream>()?;
-    call.reply.integer(stream.map_or(0, |stream| stream.entries.len() as i64));
+    call.reply
+        .integer(stream.map_or(0, |stream| stream.entries.len() as i64));
     Ok(())
 }
 
@@ -160,7 +163,9 @@ fn xtrim(call: &mut KeyCall<'_>) -> Result {
     let limits = node_limits(call.services);
     let options = TrimOptions::of_xtrim(&mut call.args, limits.entries_max)?;
     let trimmed = call.key.update::<Stream, _>("xtrim", |stream| {
-        let trimmed = options.trim.map_or(0, |trim| stream.trim(trim, options.references));
+        let trimmed = options
+            .trim
+            .map_or(0, |trim| stream.trim(trim, options.references));
         (trimmed, trimmed)
     })?;
     call.reply.integer(trimmed.unwrap_or(0) as i64);
@@ -196,7 +201,11 @@ struct Ids {
 impl Ids {
     fn parse(args: &mut Args<'_>) -> Result<Self> {
         let last = stream_ids::id(args)?;
-        let mut ids = Self { last, added: None, max_deleted: None };
+        let mut ids = Self {
+            last,
+            added: None,
+            max_deleted: None,
+        };
         while !args.is_empty() {
             let has_value = args.len() > 1;
             if has_value && args.take_word("ENTRIESADDED") {

@@ -222,8 +222,8 @@ fn getex(call: &mut KeyCall<'_>) -> Result {
         call.reply.null();
         return Ok(());
     }
-    let deadline = expiration.deadline(call.visit.now_ms, "getex")?;
     reply_text(&mut call.reply, call.key.peek()?);
+    let deadline = expiration.deadline(call.visit.now_ms, "getex")?;
     change_deadline(call, deadline);
     Ok(())
 }

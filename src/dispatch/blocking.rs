@@ -60,8 +60,8 @@ pub async fn run(
     }
 }
 
-fn accept(reply: std::result::Result<Vec<u8>, oneshot::error::RecvError>, out: &mut Vec<u8>) -> Result {
-    out.extend_from_slice(&reply.expect("a request is answered or still on the list"));
+fn accept(reply: std::result::Result<Result<Vec<u8>>, oneshot::error::RecvError>, out: &mut Vec<u8>) -> Result {
+    out.extend_from_slice(&reply.expect("a request is answered or still on the list")?);
     Ok(())
 }
 
@@ -117,7 +117,7 @@ fn attempt_or_queue<'w>(
 struct Place<'w> {
     worker: &'w Worker,
     ticket: Ticket,
-    reply: oneshot::Receiver<Vec<u8>>,
+    reply: oneshot::Receiver<Result<Vec<u8>>>,
 }
 
 impl Place<'_> {
@@ -208,17 +208,14 @@ fn serve_request(request: &WaitingRequest, worker: &Worker, now_ms: u64) {
         db: request.db,
         touch: true,
     };
-    match route::attempt_woken(request, visit, worker, &mut reply) {
+    let outcome = match route::attempt_woken(request, visit, worker, &mut reply) {
         Ok(false) => return,
-        Ok(true) => {}
-        Err(error) => {
-            reply.clear();
-            Reply::new(&mut reply, request.protocol).error(error.to_string());
-        }
-    }
+        Ok(true) => Ok(reply),
+        Err(error) => Err(error),
+    };
     leave(request, worker);
     if let Some(answer) = answer.take() {
         // A client that went away at this moment has lost its reply, as it could on the wire.
-        let _ = answer.send(reply);
+        let _ = answer.send(outcome);
     }
 }

@@ -6,13 +6,14 @@ use std::task::{Context, Poll, Waker};
 use smallvec::SmallVec;
 
 use super::gates::Refusal;
+use super::route::{self, Attempted, Run};
 use super::{Outcome, Ran, Turn};
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::{FAST, GROWS, Handler, IMMEDIATE, KEYSPACE, PUBSUB, Result, Waiting};
+use crate::commands::spec::{FAST, GROWS, Handler, IMMEDIATE, KEYSPACE, PUBSUB, Result, Wait, Waiting};
 use crate::resp::{Reply, Request};
 use crate::session::{Session, Transaction};
-use crate::store::{HeldShards, KeyHash};
+use crate::store::{HeldShards, KeyHash, Ticket};
 use crate::worker::Worker;
 
 /// Whether the session collects requests and this is one of those it collects.
@@ -157,7 +158,28 @@ fn run_one(
             entry, request, session, worker, out, visit,
         )));
     }
+    if let Handler::Blocking(_) = entry.command.handler {
+        session.client.set_command(entry.id);
+        let run = Run {
+            entry,
+            request,
+            hash: None,
+            protocol: session.protocol,
+            visit: super::visit(session, turn),
+            missing: &[],
+        };
+        return run_without_waiting(run, worker, out);
+    }
     super::run(entry, request, None, session, worker, out, turn).map(drop)
+}
+
+/// Runs a command that waits elsewhere. The shards of its keys are held.
+fn run_without_waiting(run: Run<'_>, worker: &Worker, out: &mut Vec<u8>) -> Result {
+    let attempted = route::attempt(run, worker, out, None::<fn(&Wait) -> Ticket>)?;
+    if let Attempted::Blocked(wait) = attempted {
+        (wait.on_refusal)(&mut Reply::new(out, run.protocol));
+    }
+    Ok(())
 }
 
 /// Runs a command that takes rests, without them.

@@ -89,6 +89,16 @@ impl<'s> Key<'s> {
     /// Counts a hit or a miss, but no use for eviction: for what tells of an entry rather than of its value.
     #[inline]
     pub fn look(&mut self) -> bool {
+        let found = self.look_quietly();
+        if !found {
+            self.notify(Class::MISS, "keymiss");
+        }
+        found
+    }
+
+    /// The same without telling of the miss: for what inspects the server rather than reads.
+    #[inline]
+    pub fn look_quietly(&mut self) -> bool {
         let totals = &mut self.shard.totals;
         let counter = if self.position.is_some() {
             &mut totals.hits
@@ -96,9 +106,6 @@ impl<'s> Key<'s> {
             &mut totals.misses
         };
         *counter += 1;
-        if self.position.is_none() {
-            self.notify(Class::MISS, "keymiss");
-        }
         self.position.is_some()
     }
 
@@ -252,7 +259,14 @@ impl<'s> Key<'s> {
             self.remove_for_client();
             return;
         }
-        self.place(Entry::of_object(self.name, Box::new(value).into_object(), None));
+        let entry = Entry::of_object(self.name, Box::new(value).into_object(), None);
+        if self.discard() {
+            let Visit { db, now_ms, .. } = self.visit;
+            self.position = Some(self.shard.insert(db, self.hash, entry, now_ms));
+        } else {
+            self.create(entry);
+        }
+        self.changed();
         self.notify(T::CLASS, event);
     }
 
@@ -267,14 +281,10 @@ impl<'s> Key<'s> {
         Random::new(self.shard.random.bits())
     }
 
-    /// Stores a new entry that bears this key, whatever the key holds.
+    /// Stores a new entry that bears this key. The key counts as created, whatever it held.
     pub fn place(&mut self, entry: Entry) {
-        if self.discard() {
-            let Visit { db, now_ms, .. } = self.visit;
-            self.position = Some(self.shard.insert(db, self.hash, entry, now_ms));
-        } else {
-            self.create(entry);
-        }
+        self.discard();
+        self.create(entry);
         self.changed();
     }
 
@@ -292,12 +302,6 @@ impl<'s> Key<'s> {
     /// Stores an entry that bears this key: one that was taken from another database, or copied for this key. The key
     /// counts as created, whatever it held.
     pub fn adopt(&mut self, entry: Entry) {
-        self.replace_by(entry);
-        self.notify(Class::NEW, "new");
-    }
-
-    /// Stores an entry that bears this key in the place of what it holds.
-    fn replace_by(&mut self, entry: Entry) {
         debug_assert_eq!(
             entry.view().key(),
             self.name,
@@ -306,6 +310,7 @@ impl<'s> Key<'s> {
         let Visit { db, now_ms, .. } = self.visit;
         self.discard();
         self.position = Some(self.shard.adopt(db, self.hash, entry, now_ms));
+        self.notify(Class::NEW, "new");
         self.changed();
     }
 

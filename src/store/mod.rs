@@ -353,6 +353,14 @@ impl Store {
         LockedShards { guards }
     }
 
+    /// Locks all shards: nothing else happens until the result is dropped.
+    pub fn lock_all(&self) -> LockedShards<'_> {
+        let shards = self.shards.iter().enumerate();
+        LockedShards {
+            guards: shards.map(|(index, shard)| (index as u32, shard.lock())).collect(),
+        }
+    }
+
     /// Evicts until the budget is kept, a bounded number of entries. Returns false when nothing may be evicted
     /// and the budget is still exceeded. Half of the victims come from the shard that is about to be written,
     /// the other half from all shards in turn, so that shards with larger entries don't suffer for them.
@@ -486,10 +494,10 @@ impl Store {
     }
 
     /// Exchanges two databases at once: all shards are locked.
-    pub fn swap(&self, a: usize, b: usize) {
+    pub fn swap(&self, a: usize, b: usize, now_ms: u64) {
         let mut guards: Vec<_> = self.shards.iter().map(|shard| shard.lock()).collect();
         for shard in &mut guards {
-            shard.swap(a, b);
+            shard.swap(a, b, now_ms);
         }
     }
 

@@ -384,32 +384,37 @@ impl Shard {
         {
             return None;
         }
-        self.note_changes(db, &[db]);
+        self.note_changes(db, None);
         let taken = std::mem::take(self.keyspace_mut(db));
         self.charge(-(taken.used_bytes() as i64));
         Some(taken)
     }
 
-    /// Tells those who want to know of a key of `db` that it was changed, if one of `databases` has it.
-    fn note_changes(&mut self, db: usize, databases: &[usize]) {
+    /// All of `db` goes, and what is alive by that time in another database may come instead: tells those who want to
+    /// know of a key that this concerns.
+    fn note_changes(&mut self, db: usize, comes: Option<(usize, u64)>) {
         let Some(mut attention) = self.attention.take() else {
             return;
         };
         attention.changed_where(db, |key| {
             let hash = self.settings.hasher.hash(key);
-            databases.iter().any(|&db| self.find(db, hash, key).is_some())
+            let goes = self.find(db, hash, key).is_some();
+            goes || comes.is_some_and(|(other, now_ms)| {
+                let position = self.find(other, hash, key);
+                let deadline_ms = position.map(|position| self.entry(other, position).deadline_ms());
+                deadline_ms.is_some_and(|at| at.is_none_or(|at| at > now_ms))
+            })
         });
         self.attention = Some(attention);
     }
 
     /// Exchanges two databases.
-    pub(super) fn swap(&mut self, a: usize, b: usize) {
+    pub(super) fn swap(&mut self, a: usize, b: usize, now_ms: u64) {
         if a == b {
             return;
         }
-        for (here, there) in [(a, b), (b, a)] {
-            self.note_changes(here, &[here, there]);
-        }
+        self.note_changes(a, Some((b, now_ms)));
+        self.note_changes(b, Some((a, now_ms)));
         let of_a = std::mem::take(self.keyspace_mut(a));
         let of_b = std::mem::replace(self.keyspace_mut(b), of_a);
         *self.keyspace_mut(a) = of_b;

@@ -278,7 +278,7 @@ mod model {
         }
 
         fn swap(&mut self, a: usize, b: usize) {
-            self.store.swap(a, b);
+            self.store.swap(a, b, self.now_ms);
             let swapped = |db| {
                 if db == a {
                     b
@@ -752,7 +752,7 @@ mod concurrency {
             });
             scope.spawn(move || {
                 while !done.load(Relaxed) {
-                    store.swap(1, 2);
+                    store.swap(1, 2, 1);
                     store.flush(1);
                     store.sweep(NOW_MS, 10);
                     store.scan(Cursor::START, 10_000, visit(0, NOW_MS), |_| ());

@@ -45,8 +45,8 @@ pub struct Table<T> {
     /// For each value of the top `depth` bits of a hash (below the tag) the segment that has it.
     directory: Vec<u32>,
     depth: u32,
-    /// Bytes of the chunks, of the segments' buckets and of what items own; without the lists of those.
-    block_bytes: usize,
+    /// Bytes of all blocks, those that items own included. A test recounts it.
+    heap_bytes: usize,
 }
 
 /// The numbers of the items whose hashes begin with the same `depth` bits.
@@ -65,15 +65,17 @@ impl<T: Named> Default for Table<T> {
 impl<T: Named> Table<T> {
     /// An empty table.
     pub fn new() -> Self {
-        Self {
+        let mut table = Self {
             hasher: RandomState::new(),
             chunks: Vec::new(),
             len: 0,
             segments: vec![Segment::default()],
             directory: vec![0],
             depth: 0,
-            block_bytes: 0,
-        }
+            heap_bytes: 0,
+        };
+        table.heap_bytes = table.list_bytes();
+        table
     }
 
     /// How many items there are.
@@ -88,8 +90,9 @@ impl<T: Named> Table<T> {
     }
 
     /// Bytes of heap that the table and its items own, as the allocator rounds them. O(1).
+    #[inline]
     pub fn heap_bytes(&self) -> usize {
-        self.block_bytes + vec_bytes(&self.chunks) + vec_bytes(&self.segments) + vec_bytes(&self.directory)
+        self.heap_bytes
     }
 
     /// The number of the item called `name`. O(its length).
@@ -126,9 +129,9 @@ impl<T: Named> Table<T> {
     /// Changes the item with number `at`, but not its name. O(1) and what `change` takes.
     pub fn update<R>(&mut self, at: usize, change: impl FnOnce(&mut T) -> R) -> R {
         let item = &mut self.chunks[at / CHUNK_ITEMS][at % CHUNK_ITEMS];
-        self.block_bytes -= item.heap_bytes();
+        self.heap_bytes -= item.heap_bytes();
         let result = change(item);
-        self.block_bytes += item.heap_bytes();
+        self.heap_bytes += item.heap_bytes();
         result
     }
 
@@ -192,13 +195,18 @@ impl<T: Named> Table<T> {
         } = self;
         let rehash = |number: &u32| hasher.hash_one(item(chunks, *number).name());
         let numbers = &mut segments[at].numbers;
-        self.block_bytes -= size_class(numbers.allocation_size());
+        if numbers.len() < numbers.capacity() {
+            numbers.insert_unique(hash, number, rehash);
+            return;
+        }
+        self.heap_bytes -= size_class(numbers.allocation_size());
         numbers.insert_unique(hash, number, rehash);
-        self.block_bytes += size_class(numbers.allocation_size());
+        self.heap_bytes += size_class(numbers.allocation_size());
     }
 
     /// Splits a segment by the next bit of the hashes.
     fn split(&mut self, at: usize) {
+        self.heap_bytes -= self.list_bytes();
         if self.segments[at].depth == self.depth {
             self.directory = self.directory.iter().flat_map(|&segment| [segment; 2]).collect();
             self.depth += 1;
@@ -206,11 +214,12 @@ impl<T: Named> Table<T> {
         let depth = self.segments[at].depth + 1;
         let whole = std::mem::take(&mut self.segments[at].numbers);
         let (low, high) = self.halves(&whole, depth);
-        self.block_bytes -= size_class(whole.allocation_size());
-        self.block_bytes += size_class(low.allocation_size()) + size_class(high.allocation_size());
+        self.heap_bytes -= size_class(whole.allocation_size());
+        self.heap_bytes += size_class(low.allocation_size()) + size_class(high.allocation_size());
         self.segments[at] = Segment { numbers: low, depth };
         let new = self.segments.len() as u32;
         self.segments.push(Segment { numbers: high, depth });
+        self.heap_bytes += self.list_bytes();
         let is_high = |prefix: usize| prefix >> (self.depth - depth) & 1 == 1;
         for (prefix, segment) in self.directory.iter_mut().enumerate() {
             if *segment == at as u32 && is_high(prefix) {
@@ -254,7 +263,7 @@ impl<T: Named> Table<T> {
         } else {
             std::mem::replace(&mut self.chunks[at / CHUNK_ITEMS][at % CHUNK_ITEMS], moved)
         };
-        self.block_bytes -= removed.heap_bytes();
+        self.heap_bytes -= removed.heap_bytes();
         removed
     }
 
@@ -279,24 +288,26 @@ impl<T: Named> Table<T> {
         } = self;
         let rehash = |number: &u32| hasher.hash_one(item(chunks, *number).name());
         let numbers = &mut segments[segment].numbers;
-        self.block_bytes -= size_class(numbers.allocation_size());
+        self.heap_bytes -= size_class(numbers.allocation_size());
         numbers.shrink_to(numbers.len() * 2, rehash);
-        self.block_bytes += size_class(numbers.allocation_size());
+        self.heap_bytes += size_class(numbers.allocation_size());
     }
 
     fn push(&mut self, item: T) {
         if self.len.is_multiple_of(CHUNK_ITEMS) {
+            self.heap_bytes -= self.list_bytes();
             self.chunks.push(Vec::new());
+            self.heap_bytes += self.list_bytes();
         }
-        self.block_bytes += item.heap_bytes();
+        self.heap_bytes += item.heap_bytes();
         let chunk = self
             .chunks
             .last_mut()
             .expect("a chunk was just made where there was none");
         if chunk.len() == chunk.capacity() {
-            self.block_bytes -= vec_bytes(chunk);
+            self.heap_bytes -= vec_bytes(chunk);
             grow(chunk);
-            self.block_bytes += vec_bytes(chunk);
+            self.heap_bytes += vec_bytes(chunk);
         }
         chunk.push(item);
         self.len += 1;
@@ -308,22 +319,27 @@ impl<T: Named> Table<T> {
         let item = chunk.pop().expect("no chunk is empty");
         self.len -= 1;
         if chunk.is_empty() {
-            self.block_bytes -= vec_bytes(chunk);
+            self.heap_bytes -= vec_bytes(chunk);
             self.chunks.pop();
         } else if chunk.capacity() > 16 && chunk.len() < chunk.capacity() / 4 {
-            self.block_bytes -= vec_bytes(chunk);
+            self.heap_bytes -= vec_bytes(chunk);
             chunk.shrink_to(chunk.len() * 2);
-            self.block_bytes += vec_bytes(chunk);
+            self.heap_bytes += vec_bytes(chunk);
         }
         item
     }
 
-    /// What `block_bytes` must be.
+    /// Bytes of the lists of chunks and segments.
+    fn list_bytes(&self) -> usize {
+        vec_bytes(&self.chunks) + vec_bytes(&self.segments) + vec_bytes(&self.directory)
+    }
+
+    /// What `heap_bytes` must be.
     fn count_blocks(&self) -> usize {
         let chunks: usize = self.chunks.iter().map(vec_bytes).sum();
         let index = |segment: &Segment| size_class(segment.numbers.allocation_size());
         let items: usize = self.iter().map(Named::heap_bytes).sum();
-        chunks + self.segments.iter().map(index).sum::<usize>() + items
+        self.list_bytes() + chunks + self.segments.iter().map(index).sum::<usize>() + items
     }
 }
 
@@ -337,9 +353,9 @@ impl<T: Named + Clone> Clone for Table<T> {
             segments: self.segments.clone(),
             directory: self.directory.clone(),
             depth: self.depth,
-            block_bytes: 0,
+            heap_bytes: 0,
         };
-        copy.block_bytes = copy.count_blocks();
+        copy.heap_bytes = copy.count_blocks();
         copy
     }
 }

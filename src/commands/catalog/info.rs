@@ -55,8 +55,7 @@ fn write(reply: &mut Reply<'_>, entry: &Entry) {
     }
     reply.set(command.keys.len() + command.shard_channels.len());
     for keys in command.keys {
-        let incomplete = keys.is_secretive.then_some("incomplete");
-        write_keys(reply, keys, key_flags(keys.access).chain(incomplete));
+        write_keys(reply, keys, key_flags(keys.access));
     }
     for channels in command.shard_channels {
         write_keys(reply, channels, std::iter::once("not_key"));
@@ -111,6 +110,7 @@ fn write_keys(reply: &mut Reply<'_>, keys: &Keys, flags: impl Iterator<Item = &'
                 ("startfrom", Fact::Number(start as i64)),
             ],
         ),
+        Begin::Option { .. } => write_search(reply, "unknown", &[]),
     }
     reply.bulk(b"find_keys");
     let number = |number: usize| Fact::Number(number as i64);

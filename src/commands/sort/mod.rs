@@ -4,7 +4,8 @@
 //! keys are locked together, and if the elements are still the same, values are read and a result is stored as one
 //! step. This is bounded: for more than [`SORT_LOOKUPS_MAX`] elements and lookups the elements are those of one
 //! moment, each value that is looked up is that of a moment of its own, and only the elements are looked at again
-//! before the result is stored. Where nothing is looked up or stored, no lock is held while elements are sorted.
+//! before the result is stored. Where elements are never the same when they are looked at again, it is all done while
+//! nobody else can change them. Where nothing is looked up or stored, no lock is held while elements are sorted.
 
 mod options;
 mod order;
@@ -27,7 +28,7 @@ use pattern::{KeyPattern, Pattern};
 
 /// Keys whose names follow from the elements, which nobody can tell from the request.
 const OF_PATTERNS: Keys = key_at(usize::MAX, READ).secretive();
-const DESTINATION: Keys = key_behind_word("STORE", 2, OVERWRITE).secretive();
+const DESTINATION: Keys = key_of_option("STORE", 2, &[("LIMIT", 2), ("BY", 1), ("GET", 1)], OVERWRITE);
 
 /// What may be sorted.
 const DATA: Categories = SET_CATEGORY
@@ -139,16 +140,17 @@ impl Sorter<'_> {
         self.run_against_changes()
     }
 
-    /// For elements that change all the time: nothing is looked at twice.
+    /// For elements that change all the time: they can't while everything is locked.
     fn run_against_changes(&self) -> Result<Outcome> {
-        let mut ends = self.lock_ends();
-        let source = self.with_key(&mut ends, self.options.source, |key| self.source(key))?;
-        if self.options.lookups().next().is_some() {
-            ends = Reach::Singly;
-        }
-        let values = self.values(&source, &mut ends)?;
+        let mut reach = if self.options.lookups().next().is_some() {
+            Reach::Together(self.store.lock_all())
+        } else {
+            self.lock_ends()
+        };
+        let source = self.with_key(&mut reach, self.options.source, |key| self.source(key))?;
+        let values = self.values(&source, &mut reach)?;
         Ok(match self.options.destination {
-            Some(destination) => self.store(destination, &values, &mut ends),
+            Some(destination) => self.store(destination, &values, &mut reach),
             None => Outcome::Told(values),
         })
     }

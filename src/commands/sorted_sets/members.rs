@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
                  "Removes members from a sorted set."),
     Command::new("ZREVRANK", -3, "key member [WITHSCORE]", &[key_at(1, READ)], READONLY.or(FAST), "2.0.0", "O(log N)", Handler::Key(zrevrank),
                  "Tells how many members stand behind one."),
-    Command::new("ZSCAN", -3, "key cursor [MATCH pattern] [COUNT count]", &[key_at(1, READ)], READONLY, "2.8.0",
+    Command::new("ZSCAN", -3, "key cursor [MATCH pattern] [COUNT count]", &[key_at(1, READ)], READONLY.or(OWNER), "2.8.0",
                  "O(1) a call, O(N) for all of it", Handler::Key(zscan), "Goes through the members of a sorted set a piece at a time.")
         .tips(&["nondeterministic_output"]),
     Command::new("ZSCORE", 3, "key member", &[key_at(1, READ)], READONLY.or(FAST), "1.2.0", "O(1)", Handler::Key(zscore),

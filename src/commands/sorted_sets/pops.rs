@@ -203,6 +203,7 @@ fn done_or_waiting(is_done: bool, timeout_ms: u64) -> Attempt {
     Attempt::Block(Wait {
         timeout_ms,
         on_timeout: |reply| reply.null_array(),
+        on_refusal: |reply| reply.null_array(),
         request: None,
     })
 }

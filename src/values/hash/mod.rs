@@ -236,6 +236,18 @@ impl Hash {
         (Fields::range(table, first, end), first as u64)
     }
 
+    /// Any field, each as likely as the others. O(1) in a table, O(N) packed.
+    pub fn random(&self, random: &mut Random) -> Option<Field<'_>> {
+        if self.is_empty() {
+            return None;
+        }
+        let number = random.below(self.len());
+        match self.form.view() {
+            View::Table(table) => Some(table.get(number)),
+            _ => self.iter().nth(number),
+        }
+    }
+
     /// `count` fields picked independently of each other; none of an empty hash. O(count), and once O(N) packed.
     pub fn pick<'a>(&'a self, count: usize, random: &'a mut Random) -> impl Iterator<Item = Field<'a>> {
         let count = if self.is_empty() { 0 } else { count };

@@ -145,8 +145,13 @@ fn picks_are_uniform() {
         for field in hash.pick(400 * len, &mut random) {
             times[text(field.value).parse::<usize>().unwrap()] += 1;
         }
+        for _ in 0..400 * len {
+            let field = hash.random(&mut random).unwrap();
+            times[text(field.value).parse::<usize>().unwrap()] += 1;
+        }
         assert_even(&times);
     }
+    assert_eq!(Hash::new().random(&mut random), None);
     assert_eq!(Hash::new().pick(usize::MAX, &mut random).count(), 0);
 }
 

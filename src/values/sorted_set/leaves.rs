@@ -66,13 +66,22 @@ impl Leaves {
         })
     }
 
-    /// Adds a leaf with these entries, which no leaf holds yet.
-    pub fn add(&mut self, run: Run) -> LeafId {
-        let leaf = self.place(run);
-        for entry in &self.runs[leaf as usize] {
-            self.index.add(hash_with(&self.hasher, entry.member), leaf);
+    /// Adds a leaf with the next of these entries, which come in order, except for members that a leaf holds already.
+    /// There is none if none are left.
+    pub fn add<'a>(&mut self, entries: &mut impl Iterator<Item = Scored<'a>>) -> Option<LeafId> {
+        let leaf = self.place(Run::default());
+        while self.run(leaf).len() < LEN_FILLED && self.run(leaf).byte_len() < BYTES_FILLED {
+            let Some(entry) = entries.next() else { break };
+            if self.find(entry.member).is_none() {
+                self.index.add(self.hash(entry.member), leaf);
+                self.change(leaf, |run| run.push(entry));
+            }
         }
-        leaf
+        let is_empty = self.run(leaf).is_empty();
+        if is_empty {
+            self.free.push(leaf);
+        }
+        (!is_empty).then_some(leaf)
     }
 
     /// Adds a member, which no leaf holds yet, to a leaf. If that is too large then, a part of it becomes a new leaf
@@ -209,30 +218,6 @@ impl Leaves {
     }
 }
 
-/// Cuts entries, which come in order, into runs for leaves.
-pub struct RunsOf<I> {
-    entries: I,
-}
-
-impl<'a, I: Iterator<Item = Scored<'a>>> RunsOf<I> {
-    /// The runs of these entries.
-    pub fn new(entries: I) -> Self {
-        Self { entries }
-    }
-
-    /// The next run; it has no member that is in one of `leaves`, and none twice.
-    pub fn next(&mut self, leaves: &Leaves) -> Option<Run> {
-        let mut run = Run::default();
-        while run.len() < LEN_FILLED && run.byte_len() < BYTES_FILLED {
-            let Some(entry) = self.entries.next() else { break };
-            if run.find(entry.member).is_none() && leaves.find(entry.member).is_none() {
-                run.push(entry);
-            }
-        }
-        (!run.is_empty()).then_some(run)
-    }
-}
-
 #[inline]
 fn hash_with(hasher: &RandomState, member: &[u8]) -> MemberHash {
     (hasher.hash_one(member) >> 32) as MemberHash
@@ -266,7 +251,7 @@ mod tests {
     fn large_members_have_leaves_of_their_own() {
         let mut leaves = Leaves::default();
         let [small, large] = [vec![b'a'; 10], vec![b'b'; 100_000]];
-        let leaf = leaves.add(Run::from_iter([Scored::new(&small, 0.0)]));
+        let leaf = leaves.add(&mut [Scored::new(&small, 0.0)].into_iter()).unwrap();
         let new = leaves.insert(leaf, Scored::new(&large, 1.0)).unwrap();
         leaves.check(2);
         assert_eq!((leaves.run(leaf).len(), leaves.run(new).len()), (1, 1));

@@ -113,7 +113,7 @@ impl MemberIndex {
             return;
         }
         let (low, high) = old.divided();
-        self.segment_bytes += low.heap_bytes() + high.heap_bytes() - old.heap_bytes();
+        self.segment_bytes = self.segment_bytes + low.heap_bytes() + high.heap_bytes() - old.heap_bytes();
         if high.prefix_bits > self.bits {
             self.directory = self.directory.iter().flat_map(|place| [*place; 2]).collect();
             self.bits += 1;

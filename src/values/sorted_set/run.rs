@@ -25,12 +25,13 @@ impl<'a> Scored<'a> {
         Self { member, score }
     }
 
-    /// How sorted sets order their members: by score, then byte by byte. Zeros of either sign are equal.
+    /// How sorted sets order their members: by score, then byte by byte. Zeros of either sign are equal. (NaN comes last,
+    /// so that this is an order in any case.)
     #[inline]
     pub fn order(&self, other: &Scored<'_>) -> Ordering {
         let by_score = self.score.partial_cmp(&other.score);
         by_score
-            .unwrap_or(Ordering::Equal)
+            .unwrap_or_else(|| self.score.is_nan().cmp(&other.score.is_nan()))
             .then_with(|| self.member.cmp(other.member))
     }
 }

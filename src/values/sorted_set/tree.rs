@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::leaves::{Leaves, RunsOf};
+use super::leaves::Leaves;
 use super::member_index::{LeafId, MemberHash};
-use super::run::{Place, Run, Scored, is_same_score};
+use super::run::{Place, Scored, is_same_score};
 
 /// Most edges of a branch.
 const EDGES_MAX: usize = 31;
@@ -59,12 +59,12 @@ impl RankedTree {
     /// A tree of these members, which come in order; of a member that comes twice the first is taken. O(N).
     pub fn from_sorted<'a>(entries: impl IntoIterator<Item = Scored<'a>>) -> Self {
         let mut tree = Self::default();
-        let mut runs = RunsOf::new(entries.into_iter());
+        let mut entries = entries.into_iter();
         let mut edges = Vec::new();
-        while let Some(run) = runs.next(&tree.below.leaves) {
-            tree.len += run.len();
-            let leaf = tree.below.leaves.add(run);
-            edges.push(Edge::to_leaf(leaf, &tree.below.leaves));
+        while let Some(leaf) = tree.below.leaves.add(&mut entries) {
+            let edge = Edge::to_leaf(leaf, &tree.below.leaves);
+            tree.len += edge.count;
+            edges.push(edge);
         }
         while edges.len() > EDGES_MAX {
             edges = tree.below.branches_of(edges);
@@ -176,7 +176,8 @@ impl RankedTree {
     fn add(&mut self, entry: Scored<'_>) {
         self.len += 1;
         if self.root.edges.is_empty() {
-            let leaf = self.below.leaves.add(Run::from_iter([entry]));
+            let leaf = self.below.leaves.add(&mut std::iter::once(entry));
+            let leaf = leaf.expect("there was no member of that name");
             self.root.edges.push(Edge::to_leaf(leaf, &self.below.leaves));
         } else if let Some(right) = self.root.insert(entry, &mut self.below) {
             let left = Edge::to_branch(std::mem::take(&mut self.root));

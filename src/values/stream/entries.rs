@@ -331,6 +331,12 @@ impl Entries {
         self.last_id = last_id;
         self.added = added.unwrap_or(self.added);
         self.max_deleted_id = max_deleted_id.unwrap_or(self.max_deleted_id);
+        // What comes next may be before a block that has only deleted entries.
+        while let Some((&first, _)) = self.blocks.last_key_value()
+            && first > last_id
+        {
+            self.remove_block(first);
+        }
     }
 
     /// Whether an entry was removed, other than by trimming, that is not before the first one and not before

@@ -412,6 +412,39 @@ fn a_block_can_be_large() {
     assert!(reloaded(&entries).is_some());
 }
 
+/// An exact trim can leave a block without entries, because a deleted one is not to go; the last id can then be set
+/// below that block.
+#[test]
+fn blocks_stay_in_order_when_the_last_id_goes_back() {
+    let limits = NodeLimits {
+        bytes_max: 0,
+        entries_max: 2,
+    };
+    let mut entries = Entries::default();
+    let add = |entries: &mut Entries, ms| {
+        let words = [b"f".as_slice(), b"v"].into_iter();
+        entries.append(StreamId::new(ms, 0), words, limits).unwrap();
+    };
+    add(&mut entries, 10);
+    add(&mut entries, 11);
+    assert!(entries.remove(StreamId::new(11, 0)));
+    let keep = Keep::From(StreamId::new(11, 0));
+    let trim = Trim {
+        keep,
+        approximate: false,
+        limit: 0,
+    };
+    assert_eq!((entries.trim(trim, None), entries.block_count()), (1, 1));
+    entries.set_ids(StreamId::new(5, 0), None, None);
+    (6..9).for_each(|ms| add(&mut entries, ms));
+    let ids: Vec<_> = entries
+        .range(StreamId::MIN, StreamId::MAX)
+        .map(|entry| entry.id.ms)
+        .collect();
+    assert_eq!(ids, [6, 7, 8]);
+    assert!(entries.remove(StreamId::new(6, 0)));
+}
+
 /// Two groups: one has read all and acknowledged the second entry, the other has read two.
 #[test]
 fn references_decide_what_is_removed() {

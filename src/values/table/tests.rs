@@ -33,7 +33,7 @@ fn filled(names: impl Iterator<Item = u32>) -> Table<Pair> {
 }
 
 fn check(table: &Table<Pair>) {
-    assert_eq!(table.block_bytes, table.count_blocks());
+    assert_eq!(table.heap_bytes, table.count_blocks());
     assert_eq!(table.iter().count(), table.len());
     for (at, item) in table.iter().enumerate() {
         assert_eq!(table.find(item.name()), Some(at));
