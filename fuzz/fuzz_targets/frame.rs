@@ -5,7 +5,7 @@
 
 #![no_main]
 
-use forebay::resp::frame::downgrade;
+use forebay::resp::frame::{Resp2Form, downgrade};
 use forebay::resp::{Frame, FrameLimits, FrameScanner, Scanned};
 use libfuzzer_sys::fuzz_target;
 
@@ -35,8 +35,10 @@ fn use_frame(frame: Frame<'_>) {
         let _ = (frame.kind(), frame.as_bulk(), frame.as_error(), frame.as_integer(), frame.as_simple());
         open.extend(frame.children());
     }
-    let mut resp2 = Vec::new();
-    downgrade(frame, &mut resp2);
-    let again = FrameScanner::default().scan(&resp2, &FrameLimits::default());
-    assert_eq!(again, Ok(Scanned::Whole { bytes: resp2.len() }));
+    for (flat_pairs, null_arrays) in [(false, false), (true, true)] {
+        let mut resp2 = Vec::new();
+        downgrade(frame, Resp2Form { flat_pairs, null_arrays }, &mut resp2);
+        let again = FrameScanner::default().scan(&resp2, &FrameLimits::default());
+        assert_eq!(again, Ok(Scanned::Whole { bytes: resp2.len() }));
+    }
 }

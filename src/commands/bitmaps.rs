@@ -227,7 +227,7 @@ fn parse_operation(word: &[u8]) -> Result<Operation> {
 /// Combines the keys behind the first.
 fn combine_sources(call: &mut KeysCall<'_>, operation: Operation) -> Result<Vec<u8>> {
     for index in 1..call.keys.len() {
-        call.keys.get(index).probe();
+        call.keys.get(index).read()?;
     }
     let mut scratches: SmallVec<[_; 4]> = (1..call.keys.len()).map(|_| [0; INTEGER_BYTES_MAX]).collect();
     let texts = (1..call.keys.len()).map(|index| call.keys.peek(index));

@@ -8,7 +8,6 @@ use super::spec::*;
 use super::strings::store;
 use crate::resp::number::parse_i64;
 use crate::store::Key;
-use crate::store::events::Class;
 use crate::values::digest::digest;
 use crate::values::text::{INTEGER_BYTES_MAX, Text};
 
@@ -70,7 +69,10 @@ impl<'r> Condition<'r> {
     /// is none.
     pub fn is_met_by(self, value: Option<Text<'_>>) -> Result<bool> {
         let Some(value) = value else {
-            return Ok(matches!(self.kind, ConditionKind::NotEqual | ConditionKind::DigestNotEqual));
+            return Ok(matches!(
+                self.kind,
+                ConditionKind::NotEqual | ConditionKind::DigestNotEqual
+            ));
         };
         let mut scratch = [0; INTEGER_BYTES_MAX];
         let value = value.as_bytes(&mut scratch);
@@ -97,7 +99,7 @@ fn delex(call: &mut KeyCall<'_>) -> Result {
         2 => is_condition_met(call)?,
         _ => return Err(Error::Arity("delex".into())),
     };
-    let removed = is_wanted && remove(&mut call.key);
+    let removed = is_wanted && call.key.remove_for_client();
     call.reply.integer(removed.into());
     Ok(())
 }
@@ -112,14 +114,6 @@ fn is_condition_met(call: &mut KeyCall<'_>) -> Result<bool> {
     condition.is_met_by(Some(value))
 }
 
-fn remove(key: &mut Key<'_>) -> bool {
-    let removed = key.remove();
-    if removed {
-        key.notify(Class::GENERIC, "del");
-    }
-    removed
-}
-
 /// With a condition, the value matters.
 fn access_of_delex(args: Args<'_>) -> Access {
     if args.len() > 1 { TAKE } else { REMOVE }
@@ -132,14 +126,16 @@ fn delifeq(call: &mut KeyCall<'_>) -> Result {
         Some(value) => value.as_bytes(&mut [0; INTEGER_BYTES_MAX]) == wanted,
         None => false,
     };
-    let removed = is_wanted && remove(&mut call.key);
+    let removed = is_wanted && call.key.remove_for_client();
     call.reply.integer(removed.into());
     Ok(())
 }
 
 fn digest_of(call: &mut KeyCall<'_>) -> Result {
     match call.key.read()? {
-        Some(value) => call.reply.bulk(&digest(value.as_bytes(&mut [0; INTEGER_BYTES_MAX]))),
+        Some(value) => call
+            .reply
+            .bulk(&digest(value.as_bytes(&mut [0; INTEGER_BYTES_MAX]))),
         None => call.reply.null(),
     }
     Ok(())

@@ -75,6 +75,8 @@ impl Error {
     /// Both LEN and IDX were given to LCS.
     pub const LCS_LEN_AND_IDX: Self =
         Self::Fixed("If you want both the length and indexes, please just use IDX.");
+    /// LCS of something else than strings.
+    pub const LCS_NOT_STRINGS: Self = Self::Fixed("The specified keys must contain string values");
     /// A string has too many bytes for LCS to number them.
     pub const LCS_STRING_TOO_LONG: Self = Self::Fixed("String too long for LCS");
     /// LCS would need more memory than a string may have.

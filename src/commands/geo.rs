@@ -18,29 +18,29 @@ pub const COMMANDS: &[Command] = &[
                  "Tells how far two points are apart."),
     Command::new("GEOHASH", -2, "key member [member ...]", &[key_at(1, READ)], READONLY, "3.2.0", "O(1) for each point", Handler::Key(geohash),
                  "Names points by their geohash."),
-    Command::new("GEOPOS", -2, "key member [member ...]", &[key_at(1, READ)], READONLY, "3.2.0", "O(1) for each point", Handler::Key(geopos),
+    Command::new("GEOPOS", -2, "key member [member ...]", &[key_at(1, READ)], READONLY.or(NULL_ARRAYS), "3.2.0", "O(1) for each point", Handler::Key(geopos),
                  "Tells where points are."),
 ];
 
 fn geoadd(call: &mut KeyCall<'_>) -> Result {
     let options = AddOptions::parse(&mut call.args)?;
-    let points = options.points(&mut call.args)?;
+    let points = read_points(&mut call.args)?;
     let limits = call.services.config.load().encodings.sorted_set;
     let counts = call.key.upsert::<SortedSet, _>("zadd", |set| {
         let (mut added, mut moved) = (0, 0);
         for (score, member) in points {
-            let former = set.score(member);
-            if former.is_some_and(|_| options.if_exists == Some(false)) || former.is_none() && options.if_exists == Some(true) {
-                continue;
+            match set.score(member) {
+                None if options.if_exists != Some(true) => added += 1,
+                Some(former) if options.if_exists != Some(false) && former - score != 0.0 => moved += 1,
+                _ => continue,
             }
             set.insert(member, score, limits);
-            added += i64::from(former.is_none());
-            moved += i64::from(former.is_some_and(|former| former != score));
         }
         ((added, moved), (added + moved) as u64)
     });
     let (added, moved) = counts?;
-    call.reply.integer(if options.counts_moved { added + moved } else { added });
+    let counted = if options.counts_moved { moved } else { 0 };
+    call.reply.integer(added + counted);
     Ok(())
 }
 
@@ -75,16 +75,16 @@ impl AddOptions {
         options.if_exists = (if_new || if_exists).then_some(if_exists);
         Ok(options)
     }
+}
 
-    /// The scores and names of the points.
-    fn points<'r>(&self, args: &mut Args<'r>) -> Result<Vec<(f64, &'r [u8])>> {
-        let mut points = Vec::with_capacity(args.len() / 3);
-        while !args.is_empty() {
-            let point = read_point(args)?;
-            points.push((point.score() as f64, args.bytes()?));
-        }
-        Ok(points)
+/// Reads scores and names of points.
+fn read_points<'r>(args: &mut Args<'r>) -> Result<Vec<(f64, &'r [u8])>> {
+    let mut points = Vec::with_capacity(args.len() / 3);
+    while !args.is_empty() {
+        let point = read_point(args)?;
+        points.push((point.score() as f64, args.bytes()?));
     }
+    Ok(points)
 }
 
 /// Reads a longitude and a latitude.
@@ -116,7 +116,9 @@ fn geodist(call: &mut KeyCall<'_>) -> Result {
     let set = call.key.read_as::<SortedSet>()?;
     let ends = set.and_then(|set| find_point(set, from).zip(find_point(set, to)));
     match ends {
-        Some((from, to)) => call.reply.bulk(decimal::fixed(from.distance_m(to) / unit_m).as_bytes()),
+        Some((from, to)) => call
+            .reply
+            .bulk(decimal::fixed(from.distance_m(to) / unit_m).as_bytes()),
         None => call.reply.null(),
     }
     Ok(())

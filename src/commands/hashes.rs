@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("HMSET", -4, "key field value [field value ...]", EDITS, WRITE.or(GROWS).or(FAST), "2.0.0", "O(N) in the fields named",
                  Handler::Key(hmset), "Sets several fields.")
         .deprecated("4.0.0", "`HSET` with multiple field-value pairs"),
-    Command::new("HRANDFIELD", -2, "key options=[count [WITHVALUES]]", READS, READONLY, "6.2.0", "O(N) in the fields returned",
+    Command::new("HRANDFIELD", -2, "key options=[count [WITHVALUES]]", READS, READONLY.or(FLAT_PAIRS), "6.2.0", "O(N) in the fields returned",
                  Handler::Key(hrandfield), "Returns fields that are picked at random.").tips(RANDOM),
     Command::new("HSCAN", -3, "key cursor [MATCH pattern] [COUNT count]", READS, READONLY.or(OWNER), "2.8.0", "O(1) a call, O(N) for all of it",
                  Handler::Key(hscan), "Goes through the fields of a hash a piece at a time.").tips(RANDOM),

@@ -162,7 +162,6 @@ fn pfmerge(call: &mut KeysCall<'_>) -> Result {
 fn pfdebug(call: &mut KeysCall<'_>) -> Result {
     let subcommand = call.args.bytes()?;
     let mut key = call.keys.get(0);
-    key.touch();
     let text = key.peek()?.ok_or(Error::NO_SUCH_SKETCH)?;
     let sketch = view(text)?;
     let reply = &mut call.reply;
@@ -180,6 +179,7 @@ fn pfdebug(call: &mut KeysCall<'_>) -> Result {
         b"TODENSE" => reply.integer(make_dense(&mut key)?.into()),
         _ => return Err(Error::unknown_pfdebug(subcommand)),
     }
+    mark_as_sketch(&mut key);
     Ok(())
 }
 

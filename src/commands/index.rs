@@ -380,6 +380,9 @@ mod tests {
         "debug",
     ];
 
+    /// Theirs say more.
+    const OVERSTATED: [&str; 3] = ["geohash", "geopos", "pfmerge"];
+
     #[test]
     fn arity_agrees_with_the_arguments() {
         for entry in all()
@@ -389,9 +392,10 @@ mod tests {
             let arguments = syntax::parse(entry.command.arguments).expect(&entry.full_name);
             let stated_min = entry.name_words + arguments.iter().map(words_min).sum::<usize>();
             let is_understated = UNDERSTATED.contains(&&*entry.full_name);
+            let is_overstated = OVERSTATED.contains(&&*entry.full_name);
             let needed = entry.command.arity.unsigned_abs() as usize;
             assert_eq!(stated_min < needed, is_understated, "{}", entry.full_name);
-            assert!(stated_min <= needed, "{}", entry.full_name);
+            assert_eq!(stated_min > needed, is_overstated, "{}", entry.full_name);
             let is_fixed = !arguments
                 .iter()
                 .any(|argument| argument.optional || argument.multiple);

@@ -17,10 +17,13 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn run(call: &mut KeysCall<'_>) -> Result {
-    let options = Options::parse(&mut call.args)?;
     for index in 0..2 {
         call.keys.get(index).probe();
     }
+    if (0..2).any(|index| call.keys.peek(index).is_err()) {
+        return Err(Error::LCS_NOT_STRINGS);
+    }
+    let options = Options::parse(&mut call.args)?;
     let (mut scratch_a, mut scratch_b) = ([0; INTEGER_BYTES_MAX], [0; INTEGER_BYTES_MAX]);
     let a = call
         .keys

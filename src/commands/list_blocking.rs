@@ -75,16 +75,24 @@ fn pop_first(
             Err(error) => return Err(error),
         }
     }
-    Ok(wait(timeout_ms, |reply| reply.null_array()))
+    Ok(wait(timeout_ms, write_null_array))
 }
 
 fn wait(timeout_ms: u64, on_refusal: fn(&mut Reply<'_>)) -> Attempt {
     Attempt::Block(Wait {
         timeout_ms,
-        on_timeout: |reply| reply.null_array(),
+        on_timeout: write_null_array,
         on_refusal,
         request: None,
     })
+}
+
+fn write_null_array(reply: &mut Reply<'_>) {
+    reply.null_array();
+}
+
+fn write_null(reply: &mut Reply<'_>) {
+    reply.null();
 }
 
 fn blmove(call: &mut KeysCall<'_>) -> Result<Attempt> {
@@ -109,5 +117,5 @@ fn move_when_there(call: &mut KeysCall<'_>, from: End, to: End, timeout_ms: u64)
             }
         }
     }
-    Ok(wait(timeout_ms, |reply| reply.null()))
+    Ok(wait(timeout_ms, write_null))
 }

@@ -16,7 +16,7 @@ pub(super) const MOVED_BETWEEN: &[Keys] = &[key_at(1, TAKE), key_at(2, EXTEND)];
 pub const COMMANDS: &[Command] = &[
     Command::new("LMOVE", 5, "source destination wherefrom=<LEFT | RIGHT> whereto=<LEFT | RIGHT>", MOVED_BETWEEN, WRITE.or(GROWS), "6.2.0", "O(1)",
                  Handler::Keys(lmove), "Takes an element out of a list, puts it to another, and answers with it."),
-    Command::new("LMPOP", -4, "numkeys key [key ...] where=<LEFT | RIGHT> [COUNT count]", &[keys_counted_at(1, TAKE)], WRITE, "7.0.0",
+    Command::new("LMPOP", -4, "numkeys key [key ...] where=<LEFT | RIGHT> [COUNT count]", &[keys_counted_at(1, TAKE)], WRITE.or(NULL_ARRAYS), "7.0.0",
                  "O(N+M): N keys, M elements taken", Handler::Keys(lmpop), "Takes elements out of the first list that there is."),
     Command::new("RPOPLPUSH", 3, "source destination", MOVED_BETWEEN, WRITE.or(GROWS), "1.2.0", "O(1)", Handler::Keys(rpoplpush),
                  "Takes the last element out of a list, puts it in front of another, and answers with it.")

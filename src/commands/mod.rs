@@ -26,6 +26,7 @@ mod functions;
 mod hash_expiry;
 mod hashes;
 mod geo;
+mod geo_query;
 mod geo_search;
 mod hyperloglogs;
 mod info;

@@ -33,7 +33,7 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"]),
     Command::new("SREM", -3, "key member [member ...]", &[key_at(1, REDUCE)], WRITE.or(FAST), "1.0.0", "O(N) in the members given",
                  Handler::Key(srem), "Removes members from a set; the last one takes the key along."),
-    Command::new("SSCAN", -3, "key cursor [MATCH pattern] [COUNT count]", &[key_at(1, READ)], READONLY, "2.8.0",
+    Command::new("SSCAN", -3, "key cursor [MATCH pattern] [COUNT count]", &[key_at(1, READ)], READONLY.or(OWNER), "2.8.0",
                  "O(1) a call, O(N) for all of it", Handler::Key(sscan), "Goes through the members of a set a piece at a time.")
         .tips(&["nondeterministic_output"]),
 ];

@@ -445,6 +445,10 @@ pub const KEYSPACE: Flags = Flags(1 << 15);
 /// Tells of a key what only its owner knows: its encoding and idle time, a place in a scan, the state of a stream's
 /// groups, of whose changes the feed does not tell. With an upstream, the upstream answers.
 pub const OWNER: Flags = Flags(1 << 16);
+/// Pairs that RESP3 has as arrays stand in a row in RESP2.
+pub const FLAT_PAIRS: Flags = Flags(1 << 25);
+/// Asked for more than a key, it has null arrays in RESP2.
+pub const NULL_ARRAYS: Flags = Flags(1 << 26);
 /// Runs although CLIENT PAUSE holds all commands back.
 pub const PASSES_PAUSE: Flags = Flags(1 << 17);
 /// For those who work on the server, not for applications (Redis: documented as syscmd).

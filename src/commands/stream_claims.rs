@@ -22,9 +22,8 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"]),
 ];
 
-/// A consumer that takes over pending entries.
-struct Claimer<'c, 'r> {
-    consumer: &'r [u8],
+/// On which terms a consumer takes entries over.
+struct Terms {
     /// What an entry's idle time must be; 0 for any.
     idle_min_ms: i64,
     just_ids: bool,
@@ -33,6 +32,24 @@ struct Claimer<'c, 'r> {
     /// How often they count as delivered, if that is told.
     deliveries: Option<u64>,
     now_ms: u64,
+}
+
+impl Terms {
+    fn new(idle_min_ms: i64, now_ms: u64) -> Self {
+        Self {
+            idle_min_ms: idle_min_ms.max(0),
+            just_ids: false,
+            delivered_ms: now_ms,
+            deliveries: None,
+            now_ms,
+        }
+    }
+}
+
+/// A consumer that takes over pending entries.
+struct Claimer<'c, 'r> {
+    consumer: &'r [u8],
+    terms: &'c Terms,
     reply: &'c mut Reply<'r>,
     /// Whether the consumer was looked up, or added, already.
     seen: bool,
@@ -47,35 +64,53 @@ struct Outcome {
     claimed: usize,
 }
 
-impl Claimer<'_, '_> {
+impl<'c, 'r> Claimer<'c, 'r> {
+    fn new(consumer: &'r [u8], terms: &'c Terms, reply: &'c mut Reply<'r>) -> Self {
+        Self {
+            consumer,
+            terms,
+            reply,
+            seen: false,
+            outcome: Outcome::default(),
+        }
+    }
+
     /// Gives the consumer the entry `id` and writes it. One that is not pending is left unless `force` is set; one
     /// that is not idle for long enough is left. Tells whether it was given.
     fn claim(&mut self, group: &mut Group, entries: &Entries, id: StreamId, force: bool) -> bool {
+        let terms = self.terms;
         let pending = group.pending().get(&id);
-        let is_busy = |idle_ms: i64| self.idle_min_ms > 0 && idle_ms < self.idle_min_ms;
-        if pending.map_or(!force, |pending| is_busy(pending.idle_ms(self.now_ms))) {
+        let is_busy = |idle_ms: i64| terms.idle_min_ms > 0 && idle_ms < terms.idle_min_ms;
+        if pending.map_or(!force, |pending| is_busy(pending.idle_ms(terms.now_ms))) {
             return false;
         }
         // An entry that is made pending counts as delivered once before.
         let deliveries = pending.map_or(1, |pending| pending.deliveries);
-        let deliveries = self
-            .deliveries
-            .unwrap_or(deliveries.wrapping_add(u64::from(!self.just_ids)));
-        if !self.seen {
-            self.seen = true;
-            let added = group.see_consumer(self.consumer, self.now_ms);
-            self.outcome.consumer_added = added;
-            self.outcome.changes += u64::from(added);
-        }
-        group.assign(id, self.consumer, self.delivered_ms, deliveries);
-        group.mark_active(self.consumer, self.now_ms);
+        let deliveries = deliveries.wrapping_add(u64::from(!terms.just_ids));
+        self.see_consumer(group);
+        group.assign(
+            id,
+            self.consumer,
+            terms.delivered_ms,
+            terms.deliveries.unwrap_or(deliveries),
+        );
+        group.mark_active(self.consumer, terms.now_ms);
         match entries.get(id) {
-            Some(entry) if !self.just_ids => reply_entry(self.reply, &entry),
+            Some(entry) if !terms.just_ids => reply_entry(self.reply, &entry),
             _ => reply_id(self.reply, id),
         }
         self.outcome.changes += 1;
         self.outcome.claimed += 1;
         true
+    }
+
+    fn see_consumer(&mut self, group: &mut Group) {
+        if !self.seen {
+            self.seen = true;
+            let added = group.see_consumer(self.consumer, self.terms.now_ms);
+            self.outcome.consumer_added = added;
+            self.outcome.changes += u64::from(added);
+        }
     }
 
     /// Takes the entry `id` off the pending ones if it is not there any more; tells whether it is not there.
@@ -90,21 +125,11 @@ impl Claimer<'_, '_> {
 
 fn xclaim(call: &mut KeyCall<'_>) -> Result {
     let (name, consumer) = (call.args.bytes()?, call.args.bytes()?);
+    call.key.probe();
     expect_group(call, name)?;
-    let now_ms = call.visit.now_ms;
-    let options = ClaimOptions::parse(&mut call.args, now_ms)?;
+    let options = ClaimOptions::parse(&mut call.args, call.visit.now_ms)?;
     let array = call.reply.open_array();
-    let mut claimer = Claimer {
-        consumer,
-        idle_min_ms: options.idle_min_ms,
-        just_ids: options.just_ids,
-        delivered_ms: options.delivered_ms,
-        deliveries: options.deliveries,
-        now_ms,
-        reply: &mut call.reply,
-        seen: false,
-        outcome: Outcome::default(),
-    };
+    let mut claimer = Claimer::new(consumer, &options.terms, &mut call.reply);
     call.key.update::<Stream, _>("", |stream| {
         stream.change_group(name, |group, entries| {
             let moved = options.last_id > group.last_id;
@@ -128,7 +153,7 @@ fn xclaim(call: &mut KeyCall<'_>) -> Result {
 
 fn expect_group(call: &mut KeyCall<'_>, name: &[u8]) -> Result {
     let key = call.key.name();
-    let stream = call.key.read_as::<Stream>()?;
+    let stream = call.key.peek_as::<Stream>()?;
     match stream.and_then(|stream| stream.group(name)) {
         Some(_) => Ok(()),
         None => Err(Error::no_key_or_group(key, name)),
@@ -143,25 +168,19 @@ fn tell_added(call: &KeyCall<'_>, outcome: &Outcome) {
 
 /// What stands behind the consumer of XCLAIM.
 struct ClaimOptions {
-    idle_min_ms: i64,
+    terms: Terms,
     ids: Vec<StreamId>,
-    delivered_ms: u64,
-    deliveries: Option<u64>,
     force: bool,
-    just_ids: bool,
     last_id: StreamId,
 }
 
 impl ClaimOptions {
     fn parse(args: &mut Args<'_>, now_ms: u64) -> Result<Self> {
-        let idle_min_ms = parse_i64(args.bytes()?).ok_or(Error::XCLAIM_IDLE_MIN)?.max(0);
+        let idle_min_ms = parse_i64(args.bytes()?).ok_or(Error::XCLAIM_IDLE_MIN)?;
         let mut options = Self {
-            idle_min_ms,
+            terms: Terms::new(idle_min_ms, now_ms),
             ids: Vec::new(),
-            delivered_ms: now_ms,
-            deliveries: None,
             force: false,
-            just_ids: false,
             last_id: StreamId::MIN,
         };
         while let Some(id) = args.peek().and_then(|word| StreamId::parse(word, 0)) {
@@ -169,26 +188,26 @@ impl ClaimOptions {
             args.next();
         }
         while !args.is_empty() {
-            options.take(args, now_ms)?;
+            options.take(args)?;
         }
         Ok(options)
     }
 
-    fn take(&mut self, args: &mut Args<'_>, now_ms: u64) -> Result {
+    fn take(&mut self, args: &mut Args<'_>) -> Result {
         let has_value = args.len() > 1;
         if args.take_word("FORCE") {
             self.force = true;
         } else if args.take_word("JUSTID") {
-            self.just_ids = true;
+            self.terms.just_ids = true;
         } else if has_value && args.take_word("IDLE") {
             let idle_ms = parse_i64(args.bytes()?).ok_or(Error::XCLAIM_IDLE)?;
-            self.set_delivered((now_ms as i64).wrapping_sub(idle_ms), now_ms);
+            self.set_delivered((self.terms.now_ms as i64).wrapping_sub(idle_ms));
         } else if has_value && args.take_word("TIME") {
             let delivered_ms = parse_i64(args.bytes()?).ok_or(Error::XCLAIM_TIME)?;
-            self.set_delivered(delivered_ms, now_ms);
+            self.set_delivered(delivered_ms);
         } else if has_value && args.take_word("RETRYCOUNT") {
             let deliveries = parse_i64(args.bytes()?).ok_or(Error::XCLAIM_RETRY_COUNT)?;
-            self.deliveries = u64::try_from(deliveries).ok();
+            self.terms.deliveries = u64::try_from(deliveries).ok();
         } else if has_value && args.take_word("LASTID") {
             self.last_id = stream_ids::id(args)?;
         } else {
@@ -198,31 +217,21 @@ impl ClaimOptions {
     }
 
     /// A time that is none, or is yet to come, is the present.
-    fn set_delivered(&mut self, delivered_ms: i64, now_ms: u64) {
-        let delivered_ms = u64::try_from(delivered_ms).unwrap_or(now_ms);
-        self.delivered_ms = delivered_ms.min(now_ms);
+    fn set_delivered(&mut self, delivered_ms: i64) {
+        let now_ms = self.terms.now_ms;
+        self.terms.delivered_ms = u64::try_from(delivered_ms).unwrap_or(now_ms).min(now_ms);
     }
 }
 
 fn xautoclaim(call: &mut KeyCall<'_>) -> Result {
     let (name, consumer) = (call.args.bytes()?, call.args.bytes()?);
-    let options = AutoclaimOptions::parse(&mut call.args)?;
+    call.key.probe();
+    let options = AutoclaimOptions::parse(&mut call.args, call.visit.now_ms)?;
     expect_group(call, name)?;
-    let now_ms = call.visit.now_ms;
     // The claimed entries stand behind the cursor that is known only after them.
     let mut claimed = Vec::new();
     let mut claims = Reply::new(&mut claimed, call.reply.protocol());
-    let mut claimer = Claimer {
-        consumer,
-        idle_min_ms: options.idle_min_ms,
-        just_ids: options.just_ids,
-        delivered_ms: now_ms,
-        deliveries: None,
-        now_ms,
-        reply: &mut claims,
-        seen: false,
-        outcome: Outcome::default(),
-    };
+    let mut claimer = Claimer::new(consumer, &options.terms, &mut claims);
     let walk = call.key.update::<Stream, _>("", |stream| {
         let walk = stream.change_group(name, |group, entries| options.walk(&mut claimer, group, entries));
         (walk, claimer.outcome.changes)
@@ -243,10 +252,9 @@ fn xautoclaim(call: &mut KeyCall<'_>) -> Result {
 
 /// What stands behind the consumer of XAUTOCLAIM.
 struct AutoclaimOptions {
-    idle_min_ms: i64,
+    terms: Terms,
     start: StreamId,
     count: u64,
-    just_ids: bool,
 }
 
 /// Where XAUTOCLAIM goes on the next time (0-0 at the end), and which pending entries were not there any more.
@@ -256,22 +264,20 @@ struct Walk {
 }
 
 impl AutoclaimOptions {
-    fn parse(args: &mut Args<'_>) -> Result<Self> {
+    fn parse(args: &mut Args<'_>, now_ms: u64) -> Result<Self> {
         const COUNT_MAX: i64 = i64::MAX / 16;
-        let idle_min_ms = parse_i64(args.bytes()?).ok_or(Error::XAUTOCLAIM_IDLE_MIN)?.max(0);
-        let start = stream_ids::start(args.bytes()?)?;
+        let idle_min_ms = parse_i64(args.bytes()?).ok_or(Error::XAUTOCLAIM_IDLE_MIN)?;
         let mut options = Self {
-            idle_min_ms,
-            start,
+            terms: Terms::new(idle_min_ms, now_ms),
+            start: stream_ids::start(args.bytes()?)?,
             count: 100,
-            just_ids: false,
         };
         while !args.is_empty() {
             if args.len() > 1 && args.take_word("COUNT") {
                 let count = parse_i64(args.bytes()?).filter(|count| (1..=COUNT_MAX).contains(count));
                 options.count = count.ok_or(Error::XAUTOCLAIM_COUNT)? as u64;
             } else if args.take_word("JUSTID") {
-                options.just_ids = true;
+                options.terms.just_ids = true;
             } else {
                 return Err(Error::Syntax);
             }

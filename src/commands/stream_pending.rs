@@ -13,7 +13,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("XACK", -4, "key group id [id ...]", &[key_at(1, EDIT)], WRITE.or(FAST), "5.0.0", "O(N) in the ids", Handler::Key(xack),
                  "Acknowledges entries for a group of consumers and tells how many were pending."),
     Command::new("XPENDING", -3, "key group filters=[[IDLE min-idle-time:integer] start:string end:string count [consumer]]",
-                 &[key_at(1, READ)], READONLY.or(OWNER), "5.0.0", "O(N) in the entries returned, or in the consumers",
+                 &[key_at(1, READ)], READONLY.or(RELAYED), "5.0.0", "O(N) in the entries returned, or in the consumers",
                  Handler::Key(xpending), "Tells of the entries that a group of consumers has not acknowledged.")
         .tips(&["nondeterministic_output"]),
 ];

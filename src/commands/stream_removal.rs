@@ -12,12 +12,12 @@ use crate::values::stream::{References, Removal, Stream, StreamId};
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    Command::new("XACKDEL", -6, "key group condition=[KEEPREF | DELREF | ACKED] ids=<IDS numids:integer id [id ...]>", &[key_at(1, REDUCE)],
+    Command::new("XACKDEL", -6, "key group condition=[KEEPREF | DELREF | ACKED] IDS ids=<numids:integer id [id ...]>", &[key_at(1, REDUCE)],
                  WRITE.or(FAST), "8.2.0", "O(N) in the ids", Handler::Key(xackdel),
                  "Acknowledges entries for a group of consumers and removes them from the stream."),
     Command::new("XDEL", -3, "key id [id ...]", &[key_at(1, REDUCE)], WRITE.or(FAST), "5.0.0", "O(N) in the ids", Handler::Key(xdel),
                  "Removes entries from a stream and tells how many there were."),
-    Command::new("XDELEX", -5, "key condition=[KEEPREF | DELREF | ACKED] ids=<IDS numids:integer id [id ...]>", &[key_at(1, REDUCE)],
+    Command::new("XDELEX", -5, "key condition=[KEEPREF | DELREF | ACKED] IDS ids=<numids:integer id [id ...]>", &[key_at(1, REDUCE)],
                  WRITE.or(FAST), "8.2.0", "O(N) in the ids", Handler::Key(xdelex),
                  "Removes entries from a stream, as far as groups of consumers allow it."),
 ];
@@ -75,19 +75,29 @@ fn xackdel(call: &mut KeyCall<'_>) -> Result {
     call.key.update::<Stream, _>("xdel", |stream| {
         let mut changes = 0;
         for id in ids {
-            let acknowledged = stream.change_group(group, |group, _| group.acknowledge(id)) == Some(true);
-            let removal = match acknowledged {
-                // One that was removed before is not there any more, either.
-                true if stream.remove(id, references).0 == Removal::Refused => Removal::Refused,
-                true => Removal::Done,
-                false => Removal::Absent,
-            };
-            changes += u64::from(acknowledged);
+            let removal = acknowledge_and_remove(stream, group, id, references);
+            changes += u64::from(removal != Removal::Absent);
             reply.integer(code(removal));
         }
         ((), changes)
     })?;
     Ok(())
+}
+
+/// Absent is what was not pending; what was removed from the stream before counts as done.
+fn acknowledge_and_remove(
+    stream: &mut Stream,
+    group: &[u8],
+    id: StreamId,
+    references: References,
+) -> Removal {
+    if stream.change_group(group, |group, _| group.acknowledge(id)) != Some(true) {
+        return Removal::Absent;
+    }
+    match stream.remove(id, references) {
+        (Removal::Refused, _) => Removal::Refused,
+        _ => Removal::Done,
+    }
 }
 
 /// What the reply tells of one id.

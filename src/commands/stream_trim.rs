@@ -4,7 +4,7 @@ use super::args::Args;
 use super::error::Error;
 use super::spec::Result;
 use super::stream_ids;
-use crate::values::stream::{IdRequest, Keep, References, Trim};
+use crate::values::stream::{IdRequest, Keep, References, Stream, Trim};
 
 /// Options in front of the id of XADD, or all of XTRIM's.
 #[derive(Default)]
@@ -12,9 +12,9 @@ pub struct TrimOptions {
     /// NOMKSTREAM: only a stream that is there.
     pub no_create: bool,
     /// Whether and how the stream is shortened.
-    pub trim: Option<Trim>,
+    trim: Option<Trim>,
     /// What becomes of pending entries that are removed.
-    pub references: References,
+    references: References,
     keep: Option<(Keep, bool)>,
     limit: Option<u64>,
     references_given: bool,
@@ -49,6 +49,11 @@ impl TrimOptions {
         }
         options.finish(entries_max)?;
         Ok(options)
+    }
+
+    /// Shortens the stream; tells by how many entries.
+    pub fn apply(&self, stream: &mut Stream) -> u64 {
+        self.trim.map_or(0, |trim| stream.trim(trim, self.references))
     }
 
     /// Takes an option that both commands have, if it is next.

@@ -18,9 +18,9 @@ pub const COMMANDS: &[Command] = &[
         .tips(&["nondeterministic_output"]),
     Command::new("XLEN", 2, "key", &[key_at(1, LOOK)], READONLY.or(FAST), "5.0.0", "O(1)", Handler::Key(xlen),
                  "Counts the entries of a stream."),
-    Command::new("XRANGE", -4, "key start:string end:string [COUNT count]", &[key_at(1, READ)], READONLY, "5.0.0",
+    Command::new("XRANGE", -4, "key start:string end:string [COUNT count]", &[key_at(1, READ)], READONLY.or(NULL_ARRAYS), "5.0.0",
                  "O(N) in the entries returned", Handler::Key(xrange), "Answers with the entries between two ids."),
-    Command::new("XREVRANGE", -4, "key end:string start:string [COUNT count]", &[key_at(1, READ)], READONLY, "5.0.0",
+    Command::new("XREVRANGE", -4, "key end:string start:string [COUNT count]", &[key_at(1, READ)], READONLY.or(NULL_ARRAYS), "5.0.0",
                  "O(N) in the entries returned", Handler::Key(xrevrange), "Answers with the entries between two ids, the last one first."),
     Command::new("XSETID", -3, "key last-id [ENTRIESADDED entries_added:integer] [MAXDELETEDID max_deleted_entry_id]",
                  &[key_at(1, EDIT)], WRITE.or(GROWS).or(FAST), "5.0.0", "O(1)", Handler::Key(xsetid),
@@ -54,17 +54,12 @@ fn xadd(call: &mut KeyCall<'_>) -> Result {
         return Ok(());
     }
     let now_ms = call.visit.now_ms;
-    let (id, trimmed) = call.key.upsert::<Stream, _>("xadd", |stream| {
-        match append(stream, request, now_ms, words, limits) {
-            Ok(id) => {
-                let trimmed = options
-                    .trim
-                    .map_or(0, |trim| stream.trim(trim, options.references));
-                (Ok((id, trimmed)), 1)
-            }
-            Err(error) => (Err(error), 0),
-        }
-    })??;
+    let added = call.key.upsert::<Stream, _>("xadd", |stream| {
+        let added = append(stream, request, now_ms, words, limits);
+        let added = added.map(|id| (id, options.apply(stream)));
+        (added, u64::from(added.is_ok()))
+    })?;
+    let (id, trimmed) = added?;
     if trimmed > 0 {
         call.key.notify(Class::STREAM, "xtrim");
     }
@@ -163,9 +158,7 @@ fn xtrim(call: &mut KeyCall<'_>) -> Result {
     let limits = node_limits(call.services);
     let options = TrimOptions::of_xtrim(&mut call.args, limits.entries_max)?;
     let trimmed = call.key.update::<Stream, _>("xtrim", |stream| {
-        let trimmed = options
-            .trim
-            .map_or(0, |trim| stream.trim(trim, options.references));
+        let trimmed = options.apply(stream);
         (trimmed, trimmed)
     })?;
     call.reply.integer(trimmed.unwrap_or(0) as i64);

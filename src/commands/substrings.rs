@@ -62,9 +62,10 @@ fn append(call: &mut KeyCall<'_>) -> Result {
 fn setrange(call: &mut KeyCall<'_>) -> Result {
     let offset = usize::try_from(call.args.integer()?).map_err(|_| Error::NEGATIVE_OFFSET)?;
     let patch = call.args.bytes()?;
+    let len = call.key.peek()?.map_or(0, |text| text.len());
     let len = if patch.is_empty() {
         call.key.touch();
-        call.key.peek()?.map_or(0, |text| text.len())
+        len
     } else {
         let end = checked_end(offset, patch.len(), call.services)?;
         let len = call.key.edit(end, |bytes| {

@@ -491,14 +491,53 @@ impl ExactSizeIterator for Children<'_> {}
 ///
 /// Maps become flat arrays, sets and pushes arrays, doubles, big numbers and verbatim texts byte
 /// strings, booleans integers, nulls the null of byte strings; attributes are dropped.
-pub fn downgrade(frame: Frame<'_>, out: &mut Vec<u8>) {
+pub fn downgrade(frame: Frame<'_>, form: Resp2Form, out: &mut Vec<u8>) {
     out.reserve(frame.bytes.len());
+    if form.flat_pairs && frame.kind() == FrameKind::Array {
+        return downgrade_in_a_row(frame, form, out);
+    }
     let mut rest = frame.bytes;
     while !rest.is_empty() {
         let head = Element::at_head(rest);
         let (element, behind) = rest.split_at(head.bytes());
-        push_as_resp2(head, element, out);
+        match head.kind {
+            b'_' if form.null_arrays => out.extend_from_slice(b"*-1\r\n"),
+            _ => push_as_resp2(head, element, out),
+        }
         rest = skip_attributes(behind);
+    }
+}
+
+/// What tells the form of a reply in RESP2 beside the types that it has in RESP3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resp2Form {
+    /// Arrays in an array are pairs, whose elements stand in a row.
+    pub flat_pairs: bool,
+    /// Nulls are null arrays.
+    pub null_arrays: bool,
+}
+
+/// The same for an array, with the elements of arrays in it where these stand.
+fn downgrade_in_a_row(frame: Frame<'_>, form: Resp2Form, out: &mut Vec<u8>) {
+    let form = Resp2Form {
+        flat_pairs: false,
+        ..form
+    };
+    let is_array = |element: &Frame<'_>| element.kind() == FrameKind::Array;
+    let in_a_row = |element: Frame<'_>| {
+        if is_array(&element) {
+            element.children().len()
+        } else {
+            1
+        }
+    };
+    push_header(out, b'*', frame.children().map(in_a_row).sum::<usize>() as u64);
+    for element in frame.children() {
+        if is_array(&element) {
+            element.children().for_each(|part| downgrade(part, form, out));
+        } else {
+            downgrade(element, form, out);
+        }
     }
 }
 
@@ -534,7 +573,7 @@ mod tests {
 
     fn downgraded(frame: &[u8]) -> String {
         let mut out = Vec::new();
-        downgrade(Frame::new(frame), &mut out);
+        downgrade(Frame::new(frame), Resp2Form::default(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -741,6 +780,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn some_replies_have_forms_of_their_own_in_resp2() {
+        let form = Resp2Form {
+            flat_pairs: true,
+            null_arrays: true,
+        };
+        let cases = [
+            ("*0\r\n", "*0\r\n"),
+            ("_\r\n", "*-1\r\n"),
+            ("*2\r\n+a\r\n,1.5\r\n", "*2\r\n+a\r\n$3\r\n1.5\r\n"),
+            (
+                "*2\r\n*2\r\n+a\r\n,1\r\n*2\r\n+b\r\n,2\r\n",
+                "*4\r\n+a\r\n$1\r\n1\r\n+b\r\n$1\r\n2\r\n",
+            ),
+            ("*2\r\n:1\r\n_\r\n", "*2\r\n:1\r\n*-1\r\n"),
+        ];
+        for (frame, expected) in cases {
+            let mut out = Vec::new();
+            downgrade(Frame::new(frame.as_bytes()), form, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{frame:?}");
+        }
+    }
+
     /// Frames of all types that another encoder knows. Map keys are unique, as it keeps a hash map.
     fn any_frame() -> impl Strategy<Value = Frame3> {
         let scalar = prop_oneof![
@@ -860,7 +922,7 @@ mod tests {
         #[test]
         fn another_decoder_reads_downgraded_frames(frame in any_frame()) {
             let mut out = Vec::new();
-            downgrade(Frame::new(&encode(&frame)), &mut out);
+            downgrade(Frame::new(&encode(&frame)), Resp2Form::default(), &mut out);
             let (read, end) = resp2::decode::decode(&out).unwrap().unwrap();
             prop_assert_eq!(end, out.len());
             prop_assert_eq!(sorted(read), sorted(to_resp2(frame)));
@@ -892,7 +954,11 @@ mod tests {
             if let Ok(Scanned::Whole { bytes }) = last {
                 let frame = Frame::new(&input[..bytes]);
                 let mut out = Vec::new();
-                downgrade(frame, &mut out);
+                let form = Resp2Form {
+                    flat_pairs: step % 2 == 0,
+                    null_arrays: step % 3 == 0,
+                };
+                downgrade(frame, form, &mut out);
                 prop_assert_eq!(scan(&out), Ok(Scanned::Whole { bytes: out.len() }));
                 prop_assert_eq!(frame.children().count(), frame.children().len());
             }

@@ -183,9 +183,8 @@ impl<'s> Key<'s> {
     pub fn put(&mut self, value: Text<'_>, deadline_ms: Option<u64>) {
         let Visit { db, now_ms, .. } = self.visit;
         if self.entry().is_some_and(|entry| entry.text().is_none()) {
-            self.discard();
-        }
-        if let Some(position) = self.position {
+            self.overwrite(Entry::new(self.name, value, deadline_ms));
+        } else if let Some(position) = self.position {
             self.shard.replace(db, position, value, deadline_ms, now_ms);
             self.shard.touch(db, position, now_ms);
         } else {
@@ -259,13 +258,7 @@ impl<'s> Key<'s> {
             self.remove_for_client();
             return;
         }
-        let entry = Entry::of_object(self.name, Box::new(value).into_object(), None);
-        if self.discard() {
-            let Visit { db, now_ms, .. } = self.visit;
-            self.position = Some(self.shard.insert(db, self.hash, entry, now_ms));
-        } else {
-            self.create(entry);
-        }
+        self.overwrite(Entry::of_object(self.name, Box::new(value).into_object(), None));
         self.changed();
         self.notify(T::CLASS, event);
     }
@@ -279,6 +272,16 @@ impl<'s> Key<'s> {
     /// Randomness that differs from call to call.
     pub fn random(&mut self) -> Random {
         Random::new(self.shard.random.bits())
+    }
+
+    /// Stores a new entry that bears this key. The key counts as created only if it held nothing.
+    fn overwrite(&mut self, entry: Entry) {
+        if self.discard() {
+            let Visit { db, now_ms, .. } = self.visit;
+            self.position = Some(self.shard.insert(db, self.hash, entry, now_ms));
+        } else {
+            self.create(entry);
+        }
     }
 
     /// Stores a new entry that bears this key. The key counts as created, whatever it held.

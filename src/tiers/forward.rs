@@ -8,12 +8,15 @@ use super::order::{Answer, Forward, Work};
 use super::wire::push_request;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::Result;
-use crate::resp::frame::downgrade;
+use crate::commands::spec::{FLAT_PAIRS, NULL_ARRAYS, Result};
+use crate::resp::frame::{Resp2Form, downgrade};
 use crate::resp::{Frame, Protocol, Request};
 
 /// A request that was passed on.
-pub struct Passage(oneshot::Receiver<Answer>);
+pub struct Passage {
+    answer: oneshot::Receiver<Answer>,
+    form: Resp2Form,
+}
 
 impl Tiers {
     /// Sends `request` to upstream. Requests arrive there in the order in which this is called.
@@ -32,7 +35,21 @@ impl Tiers {
             db,
             len,
         );
-        Passage(receiver)
+        Passage {
+            answer: receiver,
+            form: form(entry, request),
+        }
+    }
+}
+
+/// The form of the reply in RESP2.
+fn form(entry: &Entry, request: Request<'_>) -> Resp2Form {
+    /// Words of a request that names a key and nothing else.
+    const WORDS_OF_KEY: usize = 2;
+    let flags = entry.command.flags;
+    Resp2Form {
+        flat_pairs: flags.contains(FLAT_PAIRS),
+        null_arrays: flags.contains(NULL_ARRAYS) && request.len() > WORDS_OF_KEY,
     }
 }
 
@@ -41,10 +58,10 @@ impl Passage {
     /// returns. An error reply is an error.
     pub async fn arrive(self, protocol: Protocol, out: &mut Vec<u8>) -> Result {
         let ended = || Err(Error::Upstream("the link has ended".into()));
-        let reply = self.0.await.unwrap_or_else(|_| ended())?;
+        let reply = self.answer.await.unwrap_or_else(|_| ended())?;
         match protocol {
             Protocol::Resp3 => out.extend_from_slice(&reply),
-            Protocol::Resp2 => downgrade(Frame::new(&reply), out),
+            Protocol::Resp2 => downgrade(Frame::new(&reply), self.form, out),
         }
         Ok(())
     }

@@ -15,7 +15,9 @@
 //! A difference is shown with its seed and with the shortest requests found that lead to it.
 
 mod compare;
+mod domains;
 mod grammar;
+mod options;
 mod random;
 mod run;
 mod shrink;

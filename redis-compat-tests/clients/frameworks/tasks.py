@@ -6,8 +6,10 @@ from celery import Celery
 
 app = Celery("tasks", broker=os.environ["BROKER"], backend=os.environ["BACKEND"])
 app.conf.update(
+    # Restoring what a lost worker had taken, and remote control, need scripts.
+    broker_transport_options={"ack_emulation": False},
+    worker_enable_remote_control=False,
     broker_connection_retry_on_startup=True,
-    task_acks_late=True,
     worker_hijack_root_logger=False,
     result_expires=60,
 )
@@ -16,11 +18,6 @@ app.conf.update(
 @app.task
 def add(a, b):
     return a + b
-
-
-@app.task
-def total(numbers):
-    return sum(numbers)
 
 
 @app.task

@@ -299,7 +299,9 @@ impl Sorter<'_> {
                     return Ok(by_text(elements, weights.collect(), &wanted));
                 }
                 let numbers = weights.map(|weight| weight.map_or(Some(0.0), |text| number(&text)));
-                let numbers: Option<Vec<f64>> = numbers.collect();
+                // All keys are looked up, also behind a weight that is no number.
+                let numbers: Vec<Option<f64>> = numbers.collect();
+                let numbers: Option<Vec<f64>> = numbers.into_iter().collect();
                 Ok(by_number(elements, numbers.ok_or(Error::SORT_WEIGHT)?, &wanted))
             }
             By::Element if !self.options.alpha => {

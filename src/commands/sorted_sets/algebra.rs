@@ -16,18 +16,18 @@ use crate::values::text::Text;
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    Command::new("ZDIFF", -3, "numkeys key [key ...] [WITHSCORES]", SOURCES, READONLY, "6.2.0", DIFFERENCE, Handler::Keys(zdiff),
+    Command::new("ZDIFF", -3, "numkeys key [key ...] [WITHSCORES]", SOURCES, READONLY.or(FLAT_PAIRS), "6.2.0", DIFFERENCE, Handler::Keys(zdiff),
                  "Lists the members of the first sorted set that no other has."),
     Command::new("ZDIFFSTORE", -4, "destination numkeys key [key ...]", STORED_SOURCES, WRITE.or(GROWS), "6.2.0", DIFFERENCE, Handler::Keys(zdiffstore),
                  "Stores the members of the first sorted set that no other has."),
     Command::new("ZINTER", -3, "numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] [AGGREGATE aggregate=<SUM | MIN | MAX>] [WITHSCORES]",
-                 SOURCES, READONLY, "6.2.0", INTERSECTION, Handler::Keys(zinter), "Lists the members that all sorted sets have."),
+                 SOURCES, READONLY.or(FLAT_PAIRS), "6.2.0", INTERSECTION, Handler::Keys(zinter), "Lists the members that all sorted sets have."),
     Command::new("ZINTERCARD", -3, "numkeys key [key ...] [LIMIT limit]", SOURCES, READONLY, "7.0.0", "O(N * K), N members of the smallest of K sorted sets",
                  Handler::Keys(zintercard), "Counts the members that all sorted sets have."),
     Command::new("ZINTERSTORE", -4, "destination numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] [AGGREGATE aggregate=<SUM | MIN | MAX>]",
                  STORED_SOURCES, WRITE.or(GROWS), "2.0.0", INTERSECTION, Handler::Keys(zinterstore), "Stores the members that all sorted sets have."),
     Command::new("ZUNION", -3, "numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] [AGGREGATE aggregate=<SUM | MIN | MAX>] [WITHSCORES]",
-                 SOURCES, READONLY, "6.2.0", UNION, Handler::Keys(zunion), "Lists the members that any of the sorted sets has."),
+                 SOURCES, READONLY.or(FLAT_PAIRS), "6.2.0", UNION, Handler::Keys(zunion), "Lists the members that any of the sorted sets has."),
     Command::new("ZUNIONSTORE", -4, "destination numkeys key [key ...] [WEIGHTS weight:integer [weight:integer ...]] [AGGREGATE aggregate=<SUM | MIN | MAX>]",
                  STORED_SOURCES, WRITE.or(GROWS), "2.0.0", UNION, Handler::Keys(zunionstore), "Stores the members that any of the sorted sets has."),
 ];

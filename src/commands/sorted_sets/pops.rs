@@ -18,11 +18,11 @@ pub const COMMANDS: &[Command] = &[
                  Handler::Blocking(bzpopmax), "Takes the member with the highest score; waits for one."),
     Command::new("BZPOPMIN", -3, "key [key ...] timeout:double", &[keys_until(1, -2, TAKE)], WRITE.or(NOSCRIPT).or(BLOCKING).or(FAST), "5.0.0", EACH,
                  Handler::Blocking(bzpopmin), "Takes the member with the lowest score; waits for one."),
-    Command::new("ZMPOP", -4, "numkeys key [key ...] where=<MIN | MAX> [COUNT count]", &[keys_counted_at(1, TAKE)], WRITE, "7.0.0", EACH,
+    Command::new("ZMPOP", -4, "numkeys key [key ...] where=<MIN | MAX> [COUNT count]", &[keys_counted_at(1, TAKE)], WRITE.or(NULL_ARRAYS), "7.0.0", EACH,
                  Handler::Keys(zmpop), "Takes members from an end of the first sorted set that has some."),
-    Command::new("ZPOPMAX", -2, "key [count]", &[key_at(1, TAKE)], WRITE.or(FAST), "5.0.0", EACH, Handler::Key(zpopmax),
+    Command::new("ZPOPMAX", -2, "key [count]", &[key_at(1, TAKE)], WRITE.or(FAST).or(FLAT_PAIRS), "5.0.0", EACH, Handler::Key(zpopmax),
                  "Takes the members with the highest scores."),
-    Command::new("ZPOPMIN", -2, "key [count]", &[key_at(1, TAKE)], WRITE.or(FAST), "5.0.0", EACH, Handler::Key(zpopmin),
+    Command::new("ZPOPMIN", -2, "key [count]", &[key_at(1, TAKE)], WRITE.or(FAST).or(FLAT_PAIRS), "5.0.0", EACH, Handler::Key(zpopmin),
                  "Takes the members with the lowest scores."),
 ];
 

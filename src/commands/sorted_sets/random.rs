@@ -11,7 +11,7 @@ use crate::values::sorted_set::{Scored, SortedSet};
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    Command::new("ZRANDMEMBER", -2, "key options=[count [WITHSCORES]]", &[key_at(1, READ)], READONLY, "6.2.0", "O(log N) a member",
+    Command::new("ZRANDMEMBER", -2, "key options=[count [WITHSCORES]]", &[key_at(1, READ)], READONLY.or(FLAT_PAIRS), "6.2.0", "O(log N) a member",
                  Handler::Key(zrandmember), "Picks members of a sorted set at random.")
         .tips(&["nondeterministic_output"]),
 ];

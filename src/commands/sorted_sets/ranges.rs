@@ -18,11 +18,11 @@ pub const COMMANDS: &[Command] = &[
     Command::new("ZLEXCOUNT", 4, "key min max", READ_KEY, READONLY.or(FAST), "2.8.9", "O(log N)", Handler::Key(zlexcount),
                  "Counts the members in a range, where all have one score."),
     Command::new("ZRANGE", -4, "key start:string stop:string sortby=[BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
-                 READ_KEY, READONLY, "1.2.0", IN_RANGE, Handler::Key(zrange), "Lists the members of a range."),
+                 READ_KEY, READONLY.or(FLAT_PAIRS), "1.2.0", IN_RANGE, Handler::Key(zrange), "Lists the members of a range."),
     Command::new("ZRANGEBYLEX", -4, "key min max [LIMIT offset count]", READ_KEY, READONLY, "2.8.9", IN_RANGE, Handler::Key(zrangebylex),
                  "Lists the members of a range of members.")
         .deprecated("6.2.0", "`ZRANGE` with the `BYLEX` argument"),
-    Command::new("ZRANGEBYSCORE", -4, "key min:double max:double [WITHSCORES] [LIMIT offset count]", READ_KEY, READONLY, "1.0.5", IN_RANGE,
+    Command::new("ZRANGEBYSCORE", -4, "key min:double max:double [WITHSCORES] [LIMIT offset count]", READ_KEY, READONLY.or(FLAT_PAIRS), "1.0.5", IN_RANGE,
                  Handler::Key(zrangebyscore), "Lists the members with scores in a range.")
         .deprecated("6.2.0", "`ZRANGE` with the `BYSCORE` argument"),
     Command::new("ZRANGESTORE", -5, "dst src min max sortby=[BYSCORE | BYLEX] [REV] [LIMIT offset count]",
@@ -34,13 +34,13 @@ pub const COMMANDS: &[Command] = &[
                  "Removes the members with ranks in a range."),
     Command::new("ZREMRANGEBYSCORE", 4, "key min:double max:double", REDUCED_KEY, WRITE, "1.2.0", IN_RANGE, Handler::Key(zremrangebyscore),
                  "Removes the members with scores in a range."),
-    Command::new("ZREVRANGE", -4, "key start stop [WITHSCORES]", READ_KEY, READONLY, "1.2.0", IN_RANGE, Handler::Key(zrevrange),
+    Command::new("ZREVRANGE", -4, "key start stop [WITHSCORES]", READ_KEY, READONLY.or(FLAT_PAIRS), "1.2.0", IN_RANGE, Handler::Key(zrevrange),
                  "Lists the members with ranks in a range, the highest score first.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` argument"),
     Command::new("ZREVRANGEBYLEX", -4, "key max min [LIMIT offset count]", READ_KEY, READONLY, "2.8.9", IN_RANGE, Handler::Key(zrevrangebylex),
                  "Lists the members of a range of members, the last one first.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments"),
-    Command::new("ZREVRANGEBYSCORE", -4, "key max:double min:double [WITHSCORES] [LIMIT offset count]", READ_KEY, READONLY, "2.2.0", IN_RANGE,
+    Command::new("ZREVRANGEBYSCORE", -4, "key max:double min:double [WITHSCORES] [LIMIT offset count]", READ_KEY, READONLY.or(FLAT_PAIRS), "2.2.0", IN_RANGE,
                  Handler::Key(zrevrangebyscore), "Lists the members with scores in a range, the highest score first.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments"),
 ];

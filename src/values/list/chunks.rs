@@ -70,10 +70,12 @@ impl Chunks {
         if !limit.admits(self.last(end), 1, added) {
             self.add_chunk(end, added, limit);
         }
-        let at = self.position_of_last(end);
-        self.change(at, |chunk| {
-            chunk.push(end, element, Growth::UpTo(limit.bytes_max))
-        });
+        let chunk = self.last_mut(end);
+        let bytes = chunk.heap_bytes();
+        chunk.push(end, element, Growth::UpTo(limit.bytes_max));
+        let grown = chunk.heap_bytes() - bytes;
+        self.chunk_bytes += grown;
+        self.len += 1;
     }
 
     /// Adds an empty chunk at `end`, for an element of `bytes` bytes. What was the last chunk will not grow for a while.
@@ -103,7 +105,20 @@ impl Chunks {
 
     #[inline]
     fn last(&self, end: End) -> &Chunk {
-        &self.deque[self.position_of_last(end)]
+        let chunk = match end {
+            End::Front => self.deque.front(),
+            End::Back => self.deque.back(),
+        };
+        chunk.expect("there is a chunk")
+    }
+
+    #[inline]
+    fn last_mut(&mut self, end: End) -> &mut Chunk {
+        let chunk = match end {
+            End::Front => self.deque.front_mut(),
+            End::Back => self.deque.back_mut(),
+        };
+        chunk.expect("there is a chunk")
     }
 
     /// Changes one chunk; the sums follow.
@@ -125,10 +140,14 @@ impl Chunks {
     /// Removes the element at `end` after `read` has seen it; tells whether only one chunk is left.
     #[inline]
     pub(super) fn pop<R>(&mut self, end: End, read: impl FnOnce(&[u8]) -> R) -> (Option<R>, bool) {
-        let at = self.position_of_last(end);
-        let result = self.change(at, |chunk| chunk.pop(end, read));
-        if self.deque[at].len() == 0 {
-            self.remove_chunk(at);
+        let chunk = self.last_mut(end);
+        let bytes = chunk.heap_bytes();
+        let result = chunk.pop(end, read);
+        let (shrunk, is_empty) = (bytes - chunk.heap_bytes(), chunk.len() == 0);
+        self.chunk_bytes -= shrunk;
+        self.len -= usize::from(result.is_some());
+        if is_empty {
+            self.remove_chunk(self.position_of_last(end));
         }
         (result, self.deque.len() == 1)
     }

@@ -194,7 +194,9 @@ proptest! {
         reads in prop::collection::vec((0..220_usize, 0..220_usize), 1..20),
     ) {
         let mut list = List::default();
-        elements.iter().for_each(|element| list.push(End::Back, element, limit));
+        for element in &elements {
+            list.push(End::Back, element, limit);
+        }
         for (start, end) in reads {
             prop_assert_eq!(list.get(start), elements.get(start).map(Vec::as_slice));
             let cut = start.min(elements.len())..end.clamp(start, start.max(elements.len())).min(elements.len());
@@ -212,7 +214,9 @@ proptest! {
     ) {
         let mut list = List::default();
         let elements: Vec<Vec<u8>> = (0..len).map(|index| index.to_string().into_bytes()).collect();
-        elements.iter().for_each(|element| list.push(End::Back, element, limit));
+        for element in &elements {
+            list.push(End::Back, element, limit);
+        }
         let (mut read, mut expected) = (list.iter(), elements.iter());
         for (end, count) in skips {
             let (found, wanted) = match end {

@@ -113,7 +113,8 @@ impl MemberIndex {
             return;
         }
         let (low, high) = old.divided();
-        self.segment_bytes = self.segment_bytes + low.heap_bytes() + high.heap_bytes() - old.heap_bytes();
+        self.segment_bytes += low.heap_bytes() + high.heap_bytes();
+        self.segment_bytes -= old.heap_bytes();
         if high.prefix_bits > self.bits {
             self.directory = self.directory.iter().flat_map(|place| [*place; 2]).collect();
             self.bits += 1;
@@ -225,7 +226,10 @@ impl Segment {
                 self.slots.copy_within(at..at + distance, at + 1);
                 self.slots[at] = slot;
             }
-            None => self.slots.insert(at, slot),
+            None => {
+                self.lengthen();
+                self.slots.insert(at, slot);
+            }
         }
     }
 
@@ -240,6 +244,13 @@ impl Segment {
         self.len -= 1;
         if self.len < self.homes / 4 && self.homes as usize > 4 * Self::MARGIN {
             self.rebuild(self.len);
+        }
+    }
+
+    /// Makes sure that there is room behind the last slot.
+    fn lengthen(&mut self) {
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(Self::MARGIN);
         }
     }
 
@@ -279,6 +290,7 @@ impl Segment {
         for slot in slots.filter(|slot| !slot.is_vacant()) {
             let at = self.home(slot.hash).max(next);
             if at == self.slots.len() {
+                self.lengthen();
                 self.slots.push(slot);
             } else {
                 self.slots[at] = slot;
@@ -352,6 +364,32 @@ mod tests {
         index.check();
         assert_eq!(index.iter_from(0).count(), 0);
         assert!(index.heap_bytes() < 20_000);
+    }
+
+    /// Symptom: a panic, "attempt to subtract with overflow", when a segment divided. Cause: its slots had doubled when
+    /// those behind the homes were all taken, so its halves together were smaller, and their difference was below 0.
+    #[test]
+    fn a_segment_with_a_crowded_end_grows_little_and_divides() {
+        let mut index = MemberIndex::default();
+        for number in 0..=Segment::LEN_MAX {
+            let is_at_end = number % 8 == 0;
+            index.add(
+                if is_at_end {
+                    u32::MAX - number
+                } else {
+                    hash_of(number)
+                },
+                number,
+            );
+            let slots = &index.segments[0].slots;
+            assert!(
+                slots.capacity() < 2 * number as usize + 20,
+                "{} for {number}",
+                slots.capacity()
+            );
+        }
+        index.check();
+        assert_eq!(index.segments.len(), 2);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Block {
 
     /// Bytes of heap.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        size_class(self.bytes.capacity())
     }
 
     /// How many entries there are that are not deleted.
@@ -151,6 +151,11 @@ impl Block {
     /// All entries, deleted ones too, from the first on.
     pub fn scan(&self, first: StreamId) -> Scan<'_> {
         self.reader(first).scan()
+    }
+
+    /// The same, but without some of the entries before `start`. O(entries from there on).
+    pub fn scan_from(&self, first: StreamId, start: StreamId) -> Scan<'_> {
+        self.reader(first).scan_from(start)
     }
 
     /// All entries, deleted ones too, from the last on.

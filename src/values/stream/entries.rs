@@ -1,6 +1,7 @@
 //! The entries of a stream, in blocks that are ordered by their first ids.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::block::Block;
 use super::entry::Entry;
@@ -32,37 +33,17 @@ pub enum AppendError {
     TooLarge,
 }
 
-/// How much of a stream's older part is to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trim {
-    /// What stays.
-    pub keep: Keep,
-    /// Whether it is enough to remove whole blocks.
-    pub approximate: bool,
-    /// Most entries to remove, as far as whole blocks go; 0 for any number.
-    pub limit: u64,
-}
-
-/// What a trim leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// So many of the latest entries.
-    Newest(u64),
-    /// The entries from this id on.
-    From(StreamId),
-}
-
 /// A payload that does not fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt;
 
 /// All entries of a stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Entries {
-    blocks: BTreeMap<StreamId, Block>,
+    pub(super) blocks: BTreeMap<StreamId, Block>,
     /// The sum of the blocks' heap bytes.
     blocks_bytes: usize,
-    len: u64,
+    pub(super) len: u64,
     first_id: StreamId,
     last_id: StreamId,
     max_deleted_id: StreamId,
@@ -162,20 +143,7 @@ impl Entries {
             return Err(AppendError::TooLarge);
         }
         debug_assert!(id > self.last_id, "ids only grow");
-        if let Some(mut last) = self.blocks.last_entry() {
-            let (first, block) = (*last.key(), last.get_mut());
-            let heap_bytes = block.heap_bytes();
-            let full = is_full(block, words_bytes, limits);
-            if full {
-                block.shrink();
-            } else {
-                block.append(first, id, words.clone());
-            }
-            self.blocks_bytes = self.blocks_bytes - heap_bytes + block.heap_bytes();
-            if full {
-                self.append_block(id, words);
-            }
-        } else {
+        if !self.append_to_last(id, words.clone(), words_bytes, limits) {
             self.append_block(id, words);
         }
         self.len += 1;
@@ -185,6 +153,29 @@ impl Entries {
             self.first_id = id;
         }
         Ok(())
+    }
+
+    /// Appends to the last block, unless it is full or there is none.
+    fn append_to_last<'w>(
+        &mut self,
+        id: StreamId,
+        words: impl Iterator<Item = &'w [u8]> + Clone,
+        words_bytes: usize,
+        limits: NodeLimits,
+    ) -> bool {
+        let Some(mut last) = self.blocks.last_entry() else {
+            return false;
+        };
+        let (first, block) = (*last.key(), last.get_mut());
+        let heap_bytes = block.heap_bytes();
+        let full = is_full(block, words_bytes, limits);
+        if full {
+            block.shrink();
+        } else {
+            block.append(first, id, words);
+        }
+        self.blocks_bytes = self.blocks_bytes - heap_bytes + block.heap_bytes();
+        !full
     }
 
     fn append_block<'w>(&mut self, id: StreamId, words: impl Iterator<Item = &'w [u8]> + Clone) {
@@ -215,82 +206,12 @@ impl Entries {
         true
     }
 
-    /// Removes the entries that `trim` does not keep, from the first on; tells how many. Whole blocks go at once, and
-    /// if that must be exact, the last ones out of a block. Which blocks count as whole is as in Redis: a deleted entry
-    /// that `trim` keeps keeps its block. The ids of what was removed are added to `ids`.
-    pub fn trim(&mut self, trim: Trim, mut ids: Option<&mut Vec<StreamId>>) -> u64 {
-        let mut removed = 0;
-        while let Some((&first, block)) = self.blocks.first_key_value() {
-            let live = block.live();
-            if self.is_trimmed(trim.keep) || trim.limit > 0 && removed + live > trim.limit {
-                break;
-            }
-            if self.goes_whole(trim.keep, first, block) {
-                if let Some(ids) = &mut ids {
-                    ids.extend(live_ids(block, first));
-                }
-                self.remove_block(first);
-                self.len -= live;
-                removed += live;
-                continue;
-            }
-            if !trim.approximate {
-                removed += self.trim_first_block(trim.keep, ids.as_deref_mut());
-            }
-            break;
-        }
-        if removed > 0 {
-            self.find_first();
-        }
-        removed
-    }
-
-    /// Whether there is nothing to do for lack of entries.
-    fn is_trimmed(&self, keep: Keep) -> bool {
-        matches!(keep, Keep::Newest(count) if self.len <= count)
-    }
-
-    fn goes_whole(&self, keep: Keep, first: StreamId, block: &Block) -> bool {
-        match keep {
-            Keep::Newest(count) => self.len - block.live() >= count,
-            Keep::From(id) => block
-                .scan_back(first)
-                .next()
-                .is_some_and(|last| last.entry.id < id),
-        }
-    }
-
-    /// Removes entries out of the first block.
-    fn trim_first_block(&mut self, keep: Keep, ids: Option<&mut Vec<StreamId>>) -> u64 {
-        let Some((first, block)) = self.blocks.iter_mut().next() else {
-            return 0;
-        };
-        let found = block.scan(*first).scan(self.len, |left, found| {
-            let goes = match keep {
-                Keep::Newest(count) => *left > count,
-                Keep::From(id) => found.entry.id < id,
-            };
-            *left -= u64::from(goes && !found.deleted);
-            goes.then_some(found)
-        });
-        let found: Vec<_> = found
-            .filter(|found| !found.deleted)
-            .map(|found| (found.at, found.entry.id))
-            .collect();
-        block.delete(found.iter().map(|(at, _)| *at));
-        if let Some(ids) = ids {
-            ids.extend(found.iter().map(|(_, id)| *id));
-        }
-        self.len -= found.len() as u64;
-        found.len() as u64
-    }
-
-    fn remove_block(&mut self, first: StreamId) {
+    pub(super) fn remove_block(&mut self, first: StreamId) {
         let block = self.blocks.remove(&first).expect("the block was just found");
         self.blocks_bytes -= block.heap_bytes();
     }
 
-    fn find_first(&mut self) {
+    pub(super) fn find_first(&mut self) {
         let first = self.range(StreamId::MIN, StreamId::MAX).next();
         self.first_id = first.map_or(StreamId::MIN, |entry| entry.id);
     }
@@ -315,9 +236,18 @@ impl Entries {
 
     /// The entries from `start` to `end`, both included, in order.
     pub fn range(&self, start: StreamId, end: StreamId) -> Forward<'_> {
-        let before = self.blocks.range(..=start).next_back();
-        let from = before.map_or(StreamId::MIN, |(first, _)| *first);
-        Forward::new(self.blocks.range(from..), start, end)
+        let Some((first, block)) = self.blocks.range(..=start).next_back() else {
+            return Forward::new(self.blocks.range(start..), None, start, end);
+        };
+        let rest = self.blocks.range((Bound::Excluded(first), Bound::Unbounded));
+        let is_last = self.blocks.last_key_value().map(|(last, _)| last) == Some(first);
+        // Who reads on in a stream begins near its end.
+        let scan = if is_last && start > *first {
+            block.scan_from(*first, start)
+        } else {
+            block.scan(*first)
+        };
+        Forward::new(rest, Some(scan), start, end)
     }
 
     /// The same from `end` to `start`.
@@ -397,12 +327,16 @@ impl Entries {
     }
 }
 
-/// The ids of a block's entries that are not deleted.
-fn live_ids(block: &Block, first: StreamId) -> impl Iterator<Item = StreamId> {
-    block
-        .scan(first)
-        .filter(|found| !found.deleted)
-        .map(|found| found.entry.id)
+impl Clone for Entries {
+    fn clone(&self) -> Self {
+        let blocks = self.blocks.clone();
+        Self {
+            // Copies have no room for more.
+            blocks_bytes: blocks.values().map(Block::heap_bytes).sum(),
+            blocks,
+            ..*self
+        }
+    }
 }
 
 /// Whether an entry with so many bytes of fields and values belongs into the next block.

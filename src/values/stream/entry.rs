@@ -98,6 +98,18 @@ impl<'a> Reader<'a> {
         Scan { reader: self, at }
     }
 
+    /// The entries behind the last one that is before `start` and not deleted.
+    pub fn scan_from(self, start: StreamId) -> Scan<'a> {
+        let is_before = |found: &Found<'a>| !found.deleted && found.entry.id < start;
+        match self.clone().scan_back().find(is_before) {
+            Some(before) => Scan {
+                at: self.behind(&before.entry),
+                reader: self,
+            },
+            None => self.scan(),
+        }
+    }
+
     /// The entries from the last on.
     pub fn scan_back(self) -> ScanBack<'a> {
         let end = self.bytes.len() - 1;

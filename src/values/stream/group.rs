@@ -106,20 +106,29 @@ impl Group {
             return Err(Corrupt);
         }
         for state in consumers {
-            if !group.add_consumer(state.name, state.seen_ms) {
-                return Err(Corrupt);
-            }
-            for id in state.pending {
-                let (delivered_ms, deliveries) = unowned.remove(&id).ok_or(Corrupt)?;
-                group.assign(id, state.name, delivered_ms, deliveries);
-            }
-            group.change_consumer(state.name, |consumer| consumer.active_ms = state.active_ms);
+            group.load_consumer(&state, &mut unowned).ok_or(Corrupt)?;
         }
         if unowned.is_empty() {
             Ok(group)
         } else {
             Err(Corrupt)
         }
+    }
+
+    /// Adds a consumer with its entries, which are taken out of `unowned`.
+    fn load_consumer(
+        &mut self,
+        state: &ConsumerState<'_>,
+        unowned: &mut BTreeMap<StreamId, (u64, u64)>,
+    ) -> Option<()> {
+        if !self.add_consumer(state.name, state.seen_ms) {
+            return None;
+        }
+        for id in &state.pending {
+            let (delivered_ms, deliveries) = unowned.remove(id)?;
+            self.assign(*id, state.name, delivered_ms, deliveries);
+        }
+        self.change_consumer(state.name, |consumer| consumer.active_ms = state.active_ms)
     }
 
     /// Bytes of heap. O(1).

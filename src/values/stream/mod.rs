@@ -12,15 +12,17 @@ mod range;
 mod references;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 use std::collections::BTreeMap;
 
-pub use entries::{AppendError, BLOCK_BYTES_MAX, Corrupt, Entries, Keep, NodeLimits, Trim};
+pub use entries::{AppendError, BLOCK_BYTES_MAX, Corrupt, Entries, NodeLimits};
 pub use entry::{Entry, Fields};
 pub use group::{Consumer, ConsumerState, Group, Pending};
 pub use id::{IdRequest, IdText, StreamId};
 pub use range::{Backward, Forward};
 pub use references::{References, Removal};
+pub use trim::{Keep, Trim};
 
 use super::heap::{Collection, size_class};
 

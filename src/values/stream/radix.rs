@@ -8,37 +8,53 @@ use super::id::StreamId;
 /// A key ends in a node of its own. Keys part at a node that has a child per byte; bytes that a group of keys has in
 /// common are one node together.
 pub fn node_count(ids: impl Iterator<Item = StreamId>) -> usize {
-    const ID_BYTES: usize = 16;
     let mut ids = ids.map(StreamId::to_bytes);
     let Some(mut previous) = ids.next() else { return 1 };
+    let mut path = Path::default();
     let mut count = 1;
-    // The depths at which the path to `previous` parts from others.
-    let mut forks: Vec<usize> = Vec::new();
     for id in ids {
         let common = id.iter().zip(&previous).take_while(|(a, b)| a == b).count();
-        let left = forks
-            .iter()
-            .rposition(|fork| *fork <= common)
-            .map_or(0, |last| last + 1);
-        // The paths that nobody will fork any more.
-        let mut below = ID_BYTES;
-        for fork in forks.drain(left..).rev() {
-            count += usize::from(below > fork + 1) + 1;
-            below = fork;
-        }
-        count += usize::from(below > common + 1);
-        if forks.last() != Some(&common) {
-            forks.push(common);
-        }
-        count += 1;
+        count += path.part_at(common) + 1;
         previous = id;
     }
-    let mut below = ID_BYTES;
-    for fork in forks.into_iter().rev() {
-        count += usize::from(below > fork + 1) + 1;
-        below = fork;
+    count + path.end()
+}
+
+/// The way from the root to the key that was looked at last.
+#[derive(Default)]
+struct Path {
+    /// The depths at which other keys part from it, ascending.
+    forks: Vec<usize>,
+}
+
+impl Path {
+    /// Goes over to a key that has only `common` bytes in common with the last one; tells how many nodes are only on
+    /// the way to that.
+    fn part_at(&mut self, common: usize) -> usize {
+        let (below, count) = self.leave_forks_behind(common);
+        if self.forks.last() != Some(&common) {
+            self.forks.push(common);
+        }
+        count + usize::from(below > common + 1)
     }
-    count + usize::from(below > 0)
+
+    /// Tells how many nodes are left.
+    fn end(mut self) -> usize {
+        let (below, count) = self.leave_forks_behind(0);
+        let root_forks = self.forks.len();
+        count + root_forks + usize::from(below > root_forks)
+    }
+
+    /// Drops the forks behind `depth`; tells where the first of them was and how many nodes are from there on.
+    fn leave_forks_behind(&mut self, depth: usize) -> (usize, usize) {
+        const ID_BYTES: usize = 16;
+        let (mut below, mut count) = (ID_BYTES, 0);
+        while let Some(fork) = self.forks.pop_if(|fork| *fork > depth) {
+            count += 1 + usize::from(below > fork + 1);
+            below = fork;
+        }
+        (below, count)
+    }
 }
 
 #[cfg(test)]
@@ -51,5 +67,9 @@ mod tests {
         let count = |ids: &[(u64, u64)]| node_count(ids.iter().map(|(ms, seq)| StreamId::new(*ms, *seq)));
         assert_eq!(count(&[]), 1);
         assert_eq!(count(&[(1, 0)]), 2);
+        assert_eq!(count(&[(1, 0), (1, 1)]), 4);
+        assert_eq!(count(&[(1, 0), (1, 1), (1, 256)]), 7);
+        assert_eq!(count(&[(1, 0), (1 << 56, 0)]), 5);
+        assert_eq!(count(&[(1, 0), (1, 256)]), 6);
     }
 }

@@ -18,11 +18,11 @@ pub struct Forward<'a> {
 }
 
 impl<'a> Forward<'a> {
-    /// The entries of these blocks, both ends included.
-    pub(super) fn new(blocks: Blocks<'a>, start: StreamId, end: StreamId) -> Self {
+    /// The entries of `scan` and of these blocks behind it, both ends included.
+    pub(super) fn new(blocks: Blocks<'a>, scan: Option<Scan<'a>>, start: StreamId, end: StreamId) -> Self {
         Self {
             blocks,
-            scan: None,
+            scan,
             start,
             end,
         }

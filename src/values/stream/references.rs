@@ -1,8 +1,8 @@
 //! Removing entries that groups still refer to.
 
 use super::Stream;
-use super::entries::{Keep, Trim};
 use super::id::StreamId;
+use super::trim::{Keep, Trim};
 
 /// What an entry's removal does about the groups that have yet to read or to acknowledge it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

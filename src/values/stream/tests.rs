@@ -128,7 +128,10 @@ impl Model {
         back.reverse();
         assert_eq!(back, self.entries);
         assert_eq!(entries.heap_bytes(), entries.recounted_heap_bytes());
+        let copy = entries.clone();
+        assert_eq!(copy.heap_bytes(), copy.recounted_heap_bytes());
         let again = reloaded(entries).expect("the nodes are sound");
+        assert_eq!(again.heap_bytes(), again.recounted_heap_bytes());
         assert_eq!(listed(again.range(StreamId::MIN, StreamId::MAX)), self.entries);
         assert_eq!(
             (again.len(), again.first_id()),

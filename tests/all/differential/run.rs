@@ -15,12 +15,17 @@ use crate::server::Server;
 
 /// Requests that are sent before the first reply is read.
 const BATCH_MAX: usize = 32;
+/// The events of keys that are compared: by event, of all classes but of expired keys, whose moment is left open.
+const EVENTS: &str = "Eg$lshzetnm";
 /// How long a client that should have been woken is waited for.
 const WAKE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Connections to one server.
 struct Side {
     connections: Vec<Client>,
+    /// Listens to events of keys.
+    listening: Client,
+    markers: usize,
     ids: Vec<String>,
 }
 
@@ -32,8 +37,9 @@ pub struct Pair {
     queued: Vec<Option<Vec<Words>>>,
     /// How often each command succeeded and failed.
     pub outcomes: BTreeMap<String, [usize; 2]>,
-    /// What was done so far, for a failure that has no reply.
+    /// What is being done, and how many requests of the batch before it were answered, for a failure that has no reply.
     doing: String,
+    answered: usize,
 }
 
 /// Two answers that are not the same.
@@ -86,7 +92,37 @@ impl Side {
             other => panic!("CLIENT ID: {other}"),
         };
         let ids = connections.iter_mut().map(id).collect();
-        Self { connections, ids }
+        let mut listening = server.connect();
+        listening.call(&["PSUBSCRIBE", "__key*__:*"]).unwrap();
+        let set = ["CONFIG", "SET", "notify-keyspace-events", EVENTS];
+        connections[0].call(&set).unwrap();
+        Self {
+            connections,
+            listening,
+            markers: 0,
+            ids,
+        }
+    }
+
+    /// The events since the last time: names and keys.
+    fn events(&mut self) -> io::Result<Vec<[String; 2]>> {
+        self.markers += 1;
+        let marker = format!("marker {}", self.markers);
+        self.connections[0].call(&["PUBLISH", "__key__:", &marker])?;
+        let mut events = Vec::new();
+        loop {
+            let message = self.listening.receive()?;
+            let Value::Array(message) = &message else {
+                return Err(io::Error::other(format!("no message: {message}")));
+            };
+            let [.., Value::Bulk(channel), Value::Bulk(content)] = &message[..] else {
+                return Err(io::Error::other("a message without a channel"));
+            };
+            if *content == marker.as_bytes() {
+                return Ok(in_order(events));
+            }
+            events.push([channel, content].map(|bytes| String::from_utf8_lossy(bytes).into_owned()));
+        }
     }
 
     fn reset(&mut self, protocol: u8) -> io::Result<()> {
@@ -96,6 +132,7 @@ impl Side {
             client.call(&["HELLO", &protocol.to_string()])?;
         }
         self.connections[0].call(&["FLUSHALL"])?;
+        self.events()?;
         Ok(())
     }
 }
@@ -109,6 +146,7 @@ impl Pair {
             queued: vec![None; CONNECTIONS],
             outcomes: BTreeMap::new(),
             doing: String::new(),
+            answered: 0,
         }
     }
 
@@ -118,7 +156,7 @@ impl Pair {
         let found = self.try_run(steps, protocol, &mut at);
         found.unwrap_or_else(|error| {
             Some(Difference {
-                step: at,
+                step: at + self.answered,
                 request: self.doing.clone(),
                 ours: format!("one of the connections failed: {error}"),
                 theirs: String::new(),
@@ -147,6 +185,9 @@ impl Pair {
         self.ours.connections[0].call(&["RESET"])?;
         self.theirs.connections[0].call(&["RESET"])?;
         let step = steps.len();
+        if let Some(difference) = differing_events(&self.ours.events()?, &self.theirs.events()?) {
+            return Ok(Some(Difference { step, ..difference }));
+        }
         let differing = state::difference_of(&mut self.ours.connections[0], &mut self.theirs.connections[0])?;
         Ok(differing.map(|difference| Difference { step, ..difference }))
     }
@@ -160,12 +201,14 @@ impl Pair {
         let mut found = None;
         for (at, (_, words)) in batch.iter().enumerate() {
             self.doing = shown(words);
+            self.answered = at;
             let ours = self.ours.connections[connection].receive()?;
             let theirs = self.theirs.connections[connection].receive()?;
             if found.is_none() && !self.compare(connection, words, &ours, &theirs) {
                 found = Some((at, difference(shown(words), &ours, &theirs)));
             }
         }
+        self.answered = 0;
         Ok(found)
     }
 
@@ -231,19 +274,23 @@ impl Pair {
     }
 
     fn expire(&mut self, key: &[u8]) -> Found {
-        self.ask(&[b"PEXPIRE", key, b"1"])?;
+        // Redis may find that a time of 1 ms is over already when it sets it.
+        self.ask(&[b"PEXPIRE".as_slice(), key, b"10"])?;
         let is_gone = |client: &mut Client| {
             client
                 .call(&[b"EXISTS", key])
                 .is_ok_and(|reply| reply == Value::Integer(0))
         };
-        let (ours, theirs) = (&mut self.ours.connections[0], &mut self.theirs.connections[0]);
-        let are_gone = Deadline::after(PATIENCE).poll(|| is_gone(ours) && is_gone(theirs));
+        // Each is asked no more when it is gone, since that would be an event.
+        let sides = [&mut self.ours, &mut self.theirs];
+        let gone = sides.map(|side| Deadline::after(PATIENCE).poll(|| is_gone(&mut side.connections[0])));
         let (ours, theirs) = self.ask(&[b"EXISTS", key])?;
-        Ok((!are_gone).then(|| difference(self.doing.clone(), &ours, &theirs)))
+        Ok((gone != [true; 2]).then(|| difference(self.doing.clone(), &ours, &theirs)))
     }
 
     fn scan(&mut self, before: &Words, options: &Words) -> Found {
+        // Removes what has expired, so that it does not depend on the order of keys which command meets it.
+        self.ask(&["KEYS", "*"])?;
         let ours = scan(&mut self.ours.connections[0], before, options)?;
         let theirs = scan(&mut self.theirs.connections[0], before, options)?;
         Ok((ours != theirs).then(|| difference(self.doing.clone(), &ours, &theirs)))
@@ -309,6 +356,29 @@ impl Pair {
         let theirs = restore(&mut self.theirs.connections[0], from_us)?;
         Ok((ours != theirs).then(|| difference(self.doing.clone(), &ours, &theirs)))
     }
+}
+
+/// The events with misses that follow one another in the order of their keys, each key once: the order of sets decides
+/// about some, and a command that has to wait looks its keys up again.
+fn in_order(mut events: Vec<[String; 2]>) -> Vec<[String; 2]> {
+    let is_miss = |[event, _]: &[String; 2]| event.ends_with(":keymiss");
+    let runs = events.chunk_by_mut(|one, next| is_miss(one) && is_miss(next));
+    runs.for_each(<[_]>::sort);
+    events.dedup_by(|next, one| next == one && is_miss(one));
+    events
+}
+
+/// The first events that are not the same.
+fn differing_events(ours: &[[String; 2]], theirs: &[[String; 2]]) -> Option<Difference> {
+    let nothing = ["nothing".to_owned(), String::new()];
+    let at = (0..ours.len().max(theirs.len())).find(|&at| ours.get(at) != theirs.get(at))?;
+    let [ours, theirs] = [ours, theirs].map(|events| events.get(at).unwrap_or(&nothing));
+    Some(Difference {
+        step: 0,
+        request: format!("{}/{} is the {at}th event", ours[0], theirs[0]),
+        ours: ours.join(" "),
+        theirs: theirs.join(" "),
+    })
 }
 
 /// The requests at the head of `steps` that can be sent together.

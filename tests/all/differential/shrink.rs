@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::domains::names_lexical_key;
 use super::run::{Difference, Pair};
 use super::steps::Step;
-use super::words::names_lexical_key;
 use crate::deadline::Deadline;
 
 /// How long a shorter run is looked for.

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::compare::same;
+use super::domains::is_lexical_key;
 use super::run::{Difference, difference};
 use super::steps::shown;
 use crate::client::{Client, Value};
@@ -68,10 +69,15 @@ fn key_difference(ours: &mut Client, theirs: &mut Client, key: &[u8]) -> io::Res
         _ => &[],
     };
     let about: [&[&str]; 3] = [
-        &["TYPE", "{}"],
         &["OBJECT", "ENCODING", "{}"],
+        &["TYPE", "{}"],
         &["PEXPIRETIME", "{}"],
     ];
+    let about = if is_lexical_key(key) {
+        &about[1..]
+    } else {
+        &about[..]
+    };
     for form in about.iter().chain(content) {
         let word = |word: &&str| {
             if *word == "{}" {
