@@ -20,8 +20,8 @@ use crate::stats::monitor::Monitors;
 use crate::stats::slowlog::Slowlog;
 use crate::stats::upstream::UpstreamStats;
 use crate::stats::vitals::Vitals;
-use crate::store::{Store, rdb};
 use crate::store::eviction::{Tuning, by_name};
+use crate::store::{Store, rdb};
 use crate::waiting::WaitingRequests;
 
 /// Writes INFO sections that belong to parts which commands do not know: lines `name:value` under `# Title`.
@@ -155,7 +155,8 @@ impl Services {
         self.counters.set_latency_tracking(statistics.latency_tracking);
         let output_max = config.network.output_limits.pubsub.hard_bytes;
         self.pubsub.set_output_max(output_max as usize);
-        self.notifier.configure(config.general.keyspace_events, &self.store);
+        self.notifier
+            .configure(config.general.keyspace_events, &self.store);
         self.config.store(Arc::new(config));
     }
 }

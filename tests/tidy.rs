@@ -74,7 +74,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "clients", "config", "limits", "pubsub", "resp", "services", "session", "stats", "store", "values",
+            "clients", "config", "limits", "pubsub", "resp", "services", "session", "stats", "store",
+            "values",
         ],
     ),
     // Of the commands only what a row says, how it is found, and the texts of errors.

@@ -1,5 +1,7 @@
 //! One run of a command: what its handler is given, by what it may touch.
 
+use std::ops::Range;
+
 use super::args::Args;
 use super::error::Error;
 use super::index::Entry as CommandEntry;
@@ -32,12 +34,22 @@ pub struct KeysCall<'a> {
     pub keys: HeldKeys<'a>,
     /// Whether it has waited, and runs again because one of its keys has changed.
     pub woken: bool,
+    /// The index of that key.
+    pub woken_by: Option<usize>,
     /// Where the reply goes.
     pub reply: Reply<'a>,
     /// Time and database.
     pub visit: Visit,
     /// Settings and services.
     pub services: &'a Services,
+}
+
+impl KeysCall<'_> {
+    /// The indexes of the keys at which there may be something for a command that waits: all of them at first, later
+    /// the one that has changed. What is at others belongs to those who waited there before.
+    pub fn candidates(&self) -> Range<usize> {
+        self.woken_by.map_or(0..self.keys.len(), |index| index..index + 1)
+    }
 }
 
 /// The keys of a command, in the order of its row's key specifications.

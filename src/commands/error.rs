@@ -261,9 +261,8 @@ impl Error {
          specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
     );
     /// XREAD with fewer ids than keys.
-    pub const XREAD_UNBALANCED: Self = Self::Fixed(
-        "Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
-    );
+    pub const XREAD_UNBALANCED: Self =
+        Self::Fixed("Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.");
     /// XREADGROUP without GROUP.
     pub const XREADGROUP_WITHOUT_GROUP: Self = Self::Fixed("Missing GROUP option for XREADGROUP");
     /// XREAD with GROUP.
@@ -339,8 +338,7 @@ impl Error {
     pub const FIELD_DEADLINES: Self =
         Self::Fixed("Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
     /// HSETEX of fields that must be there and must not.
-    pub const FIELDS_THERE_AND_NOT: Self =
-        Self::Fixed("Only one of FXX or FNX arguments can be specified");
+    pub const FIELDS_THERE_AND_NOT: Self = Self::Fixed("Only one of FXX or FNX arguments can be specified");
 
     /// CONFIG SET with bytes that are no text.
     pub const SETTING_NOT_TEXT: Self = Self::Fixed("CONFIG SET failed - settings are UTF-8 text");
@@ -494,12 +492,16 @@ impl Error {
     /// PFSELFTEST found that so many elements are counted as so many.
     pub fn self_test_failed(elements: u64, count: u64) -> Self {
         let error = elements.abs_diff(count);
-        Self::plain(format!("TESTFAILED Too big error. card:{elements} abserr:{error}"))
+        Self::plain(format!(
+            "TESTFAILED Too big error. card:{elements} abserr:{error}"
+        ))
     }
 
     /// Coordinates beyond the edges of the map.
     pub fn not_on_the_map(longitude: f64, latitude: f64) -> Self {
-        Self::plain(format!("invalid longitude,latitude pair {longitude:.6},{latitude:.6}"))
+        Self::plain(format!(
+            "invalid longitude,latitude pair {longitude:.6},{latitude:.6}"
+        ))
     }
 
     /// A search that stores what it finds, and shall show it as well.
@@ -520,7 +522,9 @@ impl Error {
     /// A search without a circle or a box, by a command of this name.
     pub fn no_shape(command: &[u8]) -> Self {
         let command = String::from_utf8_lossy(command);
-        Self::plain(format!("exactly one of BYRADIUS and BYBOX can be specified for {command}"))
+        Self::plain(format!(
+            "exactly one of BYRADIUS and BYBOX can be specified for {command}"
+        ))
     }
 
     /// FUNCTION LIST with a word that it does not know.

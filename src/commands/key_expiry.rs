@@ -4,8 +4,8 @@ use super::args::Args;
 use super::call::KeyCall;
 use super::error::Error;
 use super::spec::*;
-use crate::store::events::Class;
 use crate::resp::number::parse_i64;
+use crate::store::events::Class;
 
 const CHANGED: &[Keys] = &[key_at(1, EDIT)];
 const ASKED: &[Keys] = &[key_at(1, READ)];

@@ -67,7 +67,7 @@ fn pop_first(
     timeout_ms: u64,
     pop: impl Fn(&mut KeysCall<'_>, usize) -> Result<bool>,
 ) -> Result<Attempt> {
-    for index in 0..call.keys.len() {
+    for index in call.candidates() {
         match pop(call, index) {
             Err(Error::WrongType) if call.woken => {}
             Ok(false) => {}
@@ -108,14 +108,13 @@ fn brpoplpush(call: &mut KeysCall<'_>) -> Result<Attempt> {
 }
 
 fn move_when_there(call: &mut KeysCall<'_>, from: End, to: End, timeout_ms: u64) -> Result<Attempt> {
-    match call.keys.peek_as::<List>(0) {
-        Err(_) if call.woken => {}
-        source => {
-            source?;
-            if move_element(call, from, to)? {
-                return Ok(Attempt::Done);
-            }
-        }
+    // A change of the destination is no reason to take what is for those who waited for the source before.
+    let is_for_us = match call.keys.peek_as::<List>(0) {
+        Err(_) if call.woken => false,
+        source => source?.is_some() && call.candidates().contains(&0),
+    };
+    if is_for_us && move_element(call, from, to)? {
+        return Ok(Attempt::Done);
     }
     Ok(wait(timeout_ms, write_null))
 }

@@ -73,7 +73,11 @@ fn set(call: &mut KeyCall<'_>) -> Result {
 fn access_of_set(args: Args<'_>) -> Access {
     const READING: [&str; 5] = ["GET", "IFEQ", "IFNE", "IFDEQ", "IFDNE"];
     let mut options = args.skip(2);
-    if options.any(|option| READING.iter().any(|word| option.eq_ignore_ascii_case(word.as_bytes()))) {
+    if options.any(|option| {
+        READING
+            .iter()
+            .any(|word| option.eq_ignore_ascii_case(word.as_bytes()))
+    }) {
         UPDATE
     } else {
         OVERWRITE

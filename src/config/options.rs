@@ -8,7 +8,9 @@ use super::address::{BindAddress, Secret, UpstreamAddress};
 use super::compatibility::COMPATIBILITY;
 use super::preset::Preset;
 use super::setting::{Kind, row};
-use super::{BreakerPolicy, Config, DebugAccess, EvictionPolicy, KeyspaceEvents, LogLevel, Setting, TierMode};
+use super::{
+    BreakerPolicy, Config, DebugAccess, EvictionPolicy, KeyspaceEvents, LogLevel, Setting, TierMode,
+};
 use std::path::{self, PathBuf};
 use std::time::Duration;
 

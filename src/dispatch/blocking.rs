@@ -60,7 +60,10 @@ pub async fn run(
     }
 }
 
-fn accept(reply: std::result::Result<Result<Vec<u8>>, oneshot::error::RecvError>, out: &mut Vec<u8>) -> Result {
+fn accept(
+    reply: std::result::Result<Result<Vec<u8>>, oneshot::error::RecvError>,
+    out: &mut Vec<u8>,
+) -> Result {
     out.extend_from_slice(&reply.expect("a request is answered or still on the list")?);
     Ok(())
 }
@@ -177,7 +180,7 @@ fn serve_key(name: &FullName, worker: &Worker, now_ms: u64) {
             continue;
         };
         if exists || request.sees_removal() {
-            serve_request(&request, worker, now_ms);
+            serve_request(&request, &name.key, worker, now_ms);
         }
     }
 }
@@ -196,8 +199,8 @@ fn next_waiting(name: &FullName, from: Ticket, worker: &Worker, now_ms: u64) -> 
     Some((ticket, Key::find(&mut shard, &name.key, hash, visit).exists()))
 }
 
-/// Runs a request that waits; if there is something for it, sends the reply to its client.
-fn serve_request(request: &WaitingRequest, worker: &Worker, now_ms: u64) {
+/// Runs a request that waits, for the key that has changed; if there is something for it, sends the reply to its client.
+fn serve_request(request: &WaitingRequest, key: &[u8], worker: &Worker, now_ms: u64) {
     let mut answer = request.answer();
     if answer.is_none() {
         return;
@@ -208,7 +211,7 @@ fn serve_request(request: &WaitingRequest, worker: &Worker, now_ms: u64) {
         db: request.db,
         touch: true,
     };
-    let outcome = match route::attempt_woken(request, visit, worker, &mut reply) {
+    let outcome = match route::attempt_woken(request, key, visit, worker, &mut reply) {
         Ok(false) => return,
         Ok(true) => Ok(reply),
         Err(error) => Err(error),

@@ -4,7 +4,8 @@ use super::Turn;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
 use crate::commands::spec::{
-    ADMIN, FAST, GROWS, NO_AUTH, NO_MULTI, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG, WHILE_SUBSCRIBED, WRITE,
+    ADMIN, FAST, GROWS, NO_AUTH, NO_MULTI, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG,
+    WHILE_SUBSCRIBED, WRITE,
 };
 use crate::resp::{Reply, Request};
 use crate::session::Session;

@@ -420,7 +420,8 @@ fn finish(outcome: Outcome<'_>, session: &mut Session, worker: &Worker, out: &mu
     let start = outcome.start;
     settle(outcome, session, worker, out, turn);
     if worker.has_ready() {
-        blocking::serve(worker, turn.now_ms);
+        // A transaction may have taken long.
+        blocking::serve(worker, worker.services.clock.unix_ms());
     }
     silence(session, out, start);
 }

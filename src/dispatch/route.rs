@@ -180,9 +180,10 @@ pub fn attempt(
     })
 }
 
-/// Runs a command that waited, because one of its keys has changed; whether it could be served.
+/// Runs a command that waited, because this one of its keys has changed; whether it could be served.
 pub fn attempt_woken(
     waiting: &WaitingRequest,
+    key: &[u8],
     visit: Visit,
     worker: &Worker,
     out: &mut Vec<u8>,
@@ -202,6 +203,7 @@ pub fn attempt_woken(
     let shards = worker.services.store.lock_all_of(&named.hashes);
     let mut call = run.keys_call(&named.names, shards, worker, out);
     call.woken = true;
+    call.woken_by = named.names.iter().position(|(name, _)| *name == key);
     let attempt = handler(&mut call);
     worker.note_ready(call.keys.take_ready());
     Ok(matches!(attempt?, Attempt::Done))
@@ -249,6 +251,7 @@ impl<'a> Run<'a> {
             visit: self.visit,
             services: &worker.services,
             woken: false,
+            woken_by: None,
         }
     }
 

@@ -60,7 +60,8 @@ impl<'a> Vigil<'a> {
     pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.client.mailbox().watch(cx.waker());
         if !self.client.mailbox().is_quiet() && self.output.unsent_bytes() == 0 {
-            self.output.take_pushes(self.client.mailbox(), self.protocol, self.worker);
+            self.output
+                .take_pushes(self.client.mailbox(), self.protocol, self.worker);
         }
         let is_broken = matches!(
             self.output.poll_send(self.stream, self.worker, cx),

@@ -169,7 +169,10 @@ fn clients(services: &Services, lines: &mut Lines) {
     lines.put("client_recent_max_output_buffer", longest_output);
     lines.put("blocked_clients", services.clients.blocked());
     lines.put_all(&[("tracking_clients", "0"), ("clients_in_timeout_table", "0")]);
-    lines.put("pubsub_clients", all.iter().filter(|client| client.is_subscribed()).count());
+    lines.put(
+        "pubsub_clients",
+        all.iter().filter(|client| client.is_subscribed()).count(),
+    );
 }
 
 fn memory(services: &Services, lines: &mut Lines) {

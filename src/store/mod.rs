@@ -357,7 +357,9 @@ impl Store {
     pub fn lock_all(&self) -> LockedShards<'_> {
         let shards = self.shards.iter().enumerate();
         LockedShards {
-            guards: shards.map(|(index, shard)| (index as u32, shard.lock())).collect(),
+            guards: shards
+                .map(|(index, shard)| (index as u32, shard.lock()))
+                .collect(),
         }
     }
 

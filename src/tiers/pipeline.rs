@@ -249,7 +249,12 @@ impl Pipeline {
                 _ => {}
             }
         }
-        for order in self.held.take().into_iter().chain(std::mem::take(&mut self.again)) {
+        for order in self
+            .held
+            .take()
+            .into_iter()
+            .chain(std::mem::take(&mut self.again))
+        {
             self.refuse(order, &error, now);
         }
     }

@@ -118,7 +118,9 @@ fn is_later(client: &mut Client, name: &str) -> bool {
     let facts = documentation(client, name).expect("it was listed");
     let since = facts.iter().find(|(fact, _)| text(fact) == "since");
     let (_, since) = since.expect("every row tells its version");
-    let numbers = text(since).split('.').map(|number| number.parse::<u32>().unwrap());
+    let numbers = text(since)
+        .split('.')
+        .map(|number| number.parse::<u32>().unwrap());
     numbers.take(VERSION.len()).gt(VERSION)
 }
 

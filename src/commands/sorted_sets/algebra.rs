@@ -241,7 +241,7 @@ impl Member<'_> {
 impl Operation {
     /// The members of the result, in any order. Scores are added up from the smallest set to the largest, as their
     /// sum depends on that.
-    fn of<'a>(self, sources: Vec<Source<'a>>, aggregate: Aggregate) -> Vec<Member<'a>> {
+    fn of(self, sources: Vec<Source<'_>>, aggregate: Aggregate) -> Vec<Member<'_>> {
         match self {
             Self::Union => union(&by_size(sources), aggregate),
             Self::Intersection => intersection(&by_size(sources), aggregate),

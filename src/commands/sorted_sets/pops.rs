@@ -184,7 +184,7 @@ fn pop_first(
     count: usize,
     reply: impl Fn(&[u8], &mut dyn ExactSizeIterator<Item = Scored<'_>>, &mut Reply<'_>),
 ) -> Result<bool> {
-    for index in 0..call.keys.len() {
+    for index in call.candidates() {
         let mut key = call.keys.get(index);
         let name = key.name();
         match end.pop(&mut key, count, |members| reply(name, members, &mut call.reply)) {
