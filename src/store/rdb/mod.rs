@@ -160,6 +160,15 @@ pub fn decode<'a>(payload: &'a [u8], limits: &Limits) -> std::result::Result<Dec
     Ok(build::value(form, version, &mut reader, limits)?)
 }
 
+/// The payload whose form and value are `body`: with the version and the checksum behind it.
+pub fn sealed(body: impl Into<Vec<u8>>, version: u16) -> Vec<u8> {
+    let mut body = body.into();
+    body.extend_from_slice(&version.to_le_bytes());
+    let checksum = crc64::crc64(&body);
+    body.extend_from_slice(&checksum.to_le_bytes());
+    body
+}
+
 /// The part before the version, and the version; `None` if that or the checksum is not right.
 fn checked(payload: &[u8]) -> Option<(&[u8], u16)> {
     let (summed, checksum) = payload.split_last_chunk::<CHECKSUM_BYTES>()?;

@@ -1,6 +1,6 @@
 //! Writing lengths, strings and numbers as payloads hold them.
 
-use super::crc64::crc64;
+use super::sealed;
 use crate::values::text::Text;
 
 /// Strings of integers from this length on are written as they are: none of them fits in 32 bits.
@@ -74,12 +74,9 @@ impl Writer {
         self.raw(&unix_ms.to_le_bytes());
     }
 
-    /// The payload, with the version and the checksum behind it.
-    pub(super) fn finish(mut self, version: u16) -> Vec<u8> {
-        self.raw(&version.to_le_bytes());
-        let checksum = crc64(&self.0);
-        self.raw(&checksum.to_le_bytes());
-        self.0
+    /// The payload, which is of this version.
+    pub(super) fn finish(self, version: u16) -> Vec<u8> {
+        sealed(self.0, version)
     }
 }
 

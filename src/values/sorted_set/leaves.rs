@@ -237,7 +237,7 @@ mod tests {
             let mut members = 0;
             for (leaf, run) in self.runs.iter().enumerate() {
                 assert!(run.len() <= LEN_MAX);
-                for entry in run.iter() {
+                for entry in run {
                     let (found_in, found) = self.find(entry.member).unwrap();
                     assert_eq!((found_in as usize, found.score), (leaf, entry.score));
                     members += 1;

@@ -221,15 +221,12 @@ impl Segment {
                 .position(is_behind)
                 .unwrap_or(self.slots.len() - home);
         let vacant = self.slots[at..].iter().position(|other| other.is_vacant());
-        match vacant {
-            Some(distance) => {
-                self.slots.copy_within(at..at + distance, at + 1);
-                self.slots[at] = slot;
-            }
-            None => {
-                self.lengthen();
-                self.slots.insert(at, slot);
-            }
+        if let Some(distance) = vacant {
+            self.slots.copy_within(at..at + distance, at + 1);
+            self.slots[at] = slot;
+        } else {
+            self.lengthen();
+            self.slots.insert(at, slot);
         }
     }
 

@@ -357,7 +357,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn run_of(entries: &[(f64, &[u8])]) -> Run {
+    type Entry<'a> = (f64, &'a [u8]);
+
+    fn run_of(entries: &[Entry<'_>]) -> Run {
         let mut run = Run::default();
         for (score, member) in entries {
             run.push(Scored::new(member, *score));
@@ -391,7 +393,7 @@ mod tests {
     #[test]
     fn the_middle_leaves_something_on_both_sides() {
         let wide = [b'x'; 1000];
-        let cases: [(&[(f64, &[u8])], usize); 4] = [
+        let cases: [(&[Entry<'_>], usize); 4] = [
             (&[(0.0, b""), (0.0, b"")], 2),
             (&[(0.0, &wide), (0.0, b"y")], 1003),
             (&[(0.0, b"a"), (0.0, b"b"), (0.0, &wide)], 6),

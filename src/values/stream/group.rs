@@ -194,23 +194,23 @@ impl Group {
 
     /// Makes `id` a pending entry of a consumer that exists, whoever had it before. O(log N).
     pub fn assign(&mut self, id: StreamId, consumer: &[u8], delivered_ms: u64, deliveries: u64) {
-        let Some((name, _)) = self.consumers.get_key_value(consumer) else {
+        let only = (Bound::Included(consumer), Bound::Included(consumer));
+        let Some((name, owner)) = self.consumers.range_mut::<[u8], _>(only).next() else {
             return;
         };
-        let name = Arc::clone(name);
         let pending = Pending {
-            consumer: Arc::clone(&name),
+            consumer: Arc::clone(name),
             delivered_ms,
             deliveries,
         };
         let former = self.pending.insert(id, pending);
-        if former.as_ref().is_some_and(|former| former.consumer == name) {
-            return;
+        let before = owner.heap_bytes(name);
+        if owner.pending.insert(id) {
+            self.consumers_bytes = self.consumers_bytes - before + owner.heap_bytes(name);
+            if let Some(former) = former {
+                self.change_consumer(&former.consumer, |consumer| consumer.pending.remove(&id));
+            }
         }
-        if let Some(former) = former {
-            self.change_consumer(&former.consumer, |consumer| consumer.pending.remove(&id));
-        }
-        self.change_consumer(&name, |consumer| consumer.pending.insert(id));
     }
 
     /// Notes that a pending entry was given to its consumer once more.
