@@ -56,6 +56,9 @@ pub const EVICTION_BUCKETS_MAX: usize = 32;
 /// value; bounded, so that the request does not wait long.
 pub const EVICTIONS_PER_REQUEST_MAX: usize = 64;
 
+/// Entries that are evicted at most between two ticks of the sweep when nobody writes: some 20 ms.
+pub const EVICTIONS_PER_TICK_MAX: usize = 16 * 1024;
+
 /// Buckets of eight entries that a sweep reads while it holds a shard's lock: some 50 µs.
 pub const SWEEP_BUCKETS_PER_SLICE: usize = 64;
 

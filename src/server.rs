@@ -217,7 +217,7 @@ async fn close_clients(services: &Services, workers: &[JoinHandle<()>], grace: D
     }
 }
 
-/// Removes dead entries, for ever.
+/// Removes dead entries, and those that a lowered budget has no room for, for ever.
 async fn sweep(services: Arc<Services>) {
     let mut ticks = tokio::time::interval(SWEEP_PERIOD);
     loop {
@@ -227,6 +227,7 @@ async fn sweep(services: Arc<Services>) {
             let effort = u64::from(services.config.load().memory.expire_effort);
             let swept = services.store.sweep(now_ms, effort);
             services.vitals.note_sweep(swept.due, swept.volatile);
+            services.store.evict_aside(now_ms);
         }
     }
 }

@@ -52,7 +52,9 @@ pub use shard::Shard;
 pub use sweep::Swept;
 pub use table::SLOT_BYTES;
 
-use crate::limits::{EVICTION_BUCKETS_MAX, EVICTIONS_PER_REQUEST_MAX, LOCK_PATIENCE_US, SHARD_BITS};
+use crate::limits::{
+    EVICTION_BUCKETS_MAX, EVICTIONS_PER_REQUEST_MAX, EVICTIONS_PER_TICK_MAX, LOCK_PATIENCE_US, SHARD_BITS,
+};
 
 /// How long a request waits on its thread for a shard that another one works on, before it lets its connection's
 /// neighbours go first: some commands take long, and nobody else should wait for them.
@@ -382,6 +384,16 @@ impl Store {
             }
         }
         progress || self.evict_anywhere(now_ms)
+    }
+
+    /// Evicts for a budget that was lowered, though nobody writes: a bounded number of entries.
+    pub fn evict_aside(&self, now_ms: u64) {
+        let hash = self.hash(b"");
+        for _ in 0..EVICTIONS_PER_TICK_MAX / EVICTIONS_PER_REQUEST_MAX {
+            if !self.is_over_budget() || !self.make_room(hash, now_ms) {
+                return;
+            }
+        }
     }
 
     /// Whether more memory is used than `maxmemory` allows.

@@ -129,3 +129,36 @@ pub const POLICIES: &[&dyn Policy] = &[
 pub fn by_name(name: &str) -> Option<usize> {
     POLICIES.iter().position(|policy| policy.name() == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rank_made_for_some_use_tells_of_that_use() {
+        const NOW_MS: u64 = 1_700_000_000_000;
+        const IDLE_MS: u64 = 600_000;
+        let tuning = Tuning {
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+        };
+        for policy in POLICIES {
+            let rank = policy.rank_of_idle(IDLE_MS, NOW_MS);
+            let idle_ms = rank.and_then(|rank| policy.idle_ms(rank, NOW_MS));
+            assert_eq!(idle_ms.is_some(), policy.idle_ms(0, NOW_MS).is_some());
+            assert!(
+                idle_ms.is_none_or(|idle_ms| idle_ms.abs_diff(IDLE_MS) < 100),
+                "{}",
+                policy.name()
+            );
+            let rank = policy.rank_of_frequency(100, NOW_MS);
+            let frequency = rank.and_then(|rank| policy.frequency(rank, NOW_MS, tuning));
+            assert_eq!(frequency.is_some(), policy.frequency(0, NOW_MS, tuning).is_some());
+            assert!(
+                frequency.is_none_or(|frequency| frequency == 100),
+                "{}",
+                policy.name()
+            );
+        }
+    }
+}

@@ -76,16 +76,6 @@ const ACCEPTED: &[Accepted] = &[
         because: "From Redis 7.2 on arguments are checked whether or not there is a key, and whatever it holds.",
     },
     Accepted {
-        commands: &["lpos"],
-        holds: |ours, _| {
-            is_error(
-                ours,
-                "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-            )
-        },
-        because: "Redis 7.0 negates the lowest rank, which has no opposite; later ones refuse it.",
-    },
-    Accepted {
         commands: &["object"],
         holds: |ours, theirs| is_text(ours, "listpack") && is_text(theirs, "hashtable"),
         because: "Small sets are packed, as from Redis 7.2 on. What hashes are is compared in the end.",

@@ -152,7 +152,7 @@ impl<'r> Writer<'r> {
                 .random
                 .pick(&["*", "?", "a*", "[a-c]*", "\\*", "h?", "*1*", ""])
                 .into(),
-            ("unix-time", name) => self.moment(name),
+            ("unix-time", name) => self.moment(draft.syntax, name),
             ("double", name) => self.double(draft.syntax, name),
             ("integer", name) => self.integer(draft.syntax, name),
             (_, name) => self.text(draft.syntax, name),
@@ -201,6 +201,8 @@ impl<'r> Writer<'r> {
                     };
                 }
             }
+            // Redis 7.0 negates the lowest rank, which has no opposite; later ones refuse it.
+            "lpos" => words.retain(|word| word != b"-9223372036854775808"),
             // The last entry, from Redis 7.4 on.
             "xread" => {
                 for word in words.iter_mut().filter(|word| **word == b"+") {
