@@ -26,6 +26,10 @@ pub enum ReplyMode {
 }
 
 /// What a connection remembers between requests.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of one connection"
+)]
 pub struct Session {
     /// What other connections may know of this one.
     pub client: Arc<Client>,

@@ -7,8 +7,8 @@ use super::GROUPS;
 use super::error::Error;
 use super::spec::{
     ADMIN, ADMIN_CATEGORY, BLOCKING, BLOCKING_CATEGORY, Categories, Command, DANGEROUS_CATEGORY, FAST,
-    FAST_CATEGORY, Group, Handler, NO_CATEGORY, READ_CATEGORY, READONLY, Result, SLOW_CATEGORY, WRITE,
-    WRITE_CATEGORY,
+    FAST_CATEGORY, Group, Handler, NO_CATEGORY, PUBSUB, PUBSUB_CATEGORY, READ_CATEGORY, READONLY, Result,
+    SLOW_CATEGORY, WRITE, WRITE_CATEGORY,
 };
 use crate::resp::decode::Request;
 
@@ -48,6 +48,7 @@ impl Entry {
             (READONLY, READ_CATEGORY),
             (ADMIN, ADMIN_CATEGORY.or(DANGEROUS_CATEGORY)),
             (BLOCKING, BLOCKING_CATEGORY),
+            (PUBSUB, PUBSUB_CATEGORY),
         ];
         let of_flags = implied.into_iter().filter(|(flag, _)| flags.contains(*flag));
         let declared = self.command.categories.or(of_group).or(of_speed);

@@ -57,6 +57,10 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 /// DEL and UNLINK: what is large is freed aside in either case.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method alone is for one lifetime of a key"
+)]
 fn del(call: &mut KeysCall<'_>) -> Result {
     count(call, |key| key.remove_for_client())
 }
@@ -198,7 +202,7 @@ fn object_refcount(call: &mut KeyCall<'_>) -> Result {
     call.key.look_quietly();
     match call.key.entry().map(EntryRef::value) {
         Some(Value::Text(Text::Int(number))) if SHARED.contains(&number) => {
-            call.reply.integer(i32::MAX.into())
+            call.reply.integer(i32::MAX.into());
         }
         Some(_) => call.reply.integer(1),
         None => call.reply.null(),

@@ -122,7 +122,7 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("server", 0), latency::COMMANDS),
     (group("server", 0), memory::COMMANDS),
     (group("server", 0), slowlog::COMMANDS),
-    (group("pubsub", 1 << 12), pubsub::COMMANDS),
+    (group("pubsub", 0), pubsub::COMMANDS),
     (group("scripting", 1 << 20), functions::COMMANDS),
     (group("server", 0), catalog::COMMANDS),
 ];

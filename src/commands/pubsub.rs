@@ -17,7 +17,7 @@ const TELLS: Flags = Flags(PUBSUB.0 | LOADING.0 | STALE.0 | RELAYED.0);
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    row("PSUBSCRIBE", -2, "pattern=<pattern:pattern> [pattern ...]", LISTENS, "2.0.0", "O(N) in the patterns given", psubscribe,
+    row("PSUBSCRIBE", -2, "<pattern ...>", LISTENS, "2.0.0", "O(N) in the patterns given", psubscribe,
         "Listens to all channels whose names fit patterns."),
     row("PUBLISH", 3, "channel:string message:string", PUBLISHES, "2.0.0",
         "O(N+M) in the listeners of the channel and the patterns of all clients", publish,
@@ -94,7 +94,7 @@ fn join(call: &mut SessionCall<'_>, kind: Kind, word: &[u8]) -> Result {
     let session = &mut *call.session;
     session.subscriptions.check_room(call.args).map_err(too_many)?;
     let pubsub = &call.services.pubsub;
-    while let Some(name) = call.args.next() {
+    for name in call.args {
         pubsub
             .subscribe(&session.client, &mut session.subscriptions, kind, name)
             .map_err(too_many)?;
@@ -118,7 +118,7 @@ fn sunsubscribe(call: &mut SessionCall<'_>) -> Result {
 /// Unsubscribes from the names of the request, or from all, and confirms each; if there is none, that.
 fn part(call: &mut SessionCall<'_>, kind: Kind, word: &[u8]) -> Result {
     if !call.args.is_empty() {
-        while let Some(name) = call.args.next() {
+        for name in call.args {
             part_with(call, kind, word, name);
         }
         return Ok(());
@@ -238,7 +238,7 @@ fn shardnumsub(call: &mut SessionCall<'_>) -> Result {
 
 fn count_listeners(call: &mut SessionCall<'_>, kind: Kind) -> Result {
     call.reply.array(call.args.len() * 2);
-    while let Some(name) = call.args.next() {
+    for name in call.args {
         call.reply.bulk(name);
         let listeners = call.services.pubsub.listeners(kind, name);
         call.reply.integer(listeners as i64);

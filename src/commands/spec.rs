@@ -340,7 +340,7 @@ impl Keys {
                     first as i64 + i64::from(last)
                 };
                 let count = (last.clamp(-1, len as i64 - 1) + 1 - first as i64).max(0) as usize;
-                let end = first + if part == 0 { count } else { count / part };
+                let end = first + count / part.max(1);
                 found.extend((first..end).step_by(step).map(|at| (at, access)));
             }
             Find::Counted { step } => {
@@ -562,6 +562,8 @@ pub const SORTED_SET_CATEGORY: Categories = Categories(1 << 4);
 pub const LIST_CATEGORY: Categories = Categories(1 << 5);
 /// `@set`, `@sortedset`, `@list`, `@hash`, `@geo` and `@stream`: what works on structures, not on texts.
 pub const STRUCTURE_CATEGORIES: Categories = Categories(0b1100_0111_1000);
+/// `@pubsub`
+pub const PUBSUB_CATEGORY: Categories = Categories(1 << 12);
 /// `@admin`
 pub const ADMIN_CATEGORY: Categories = Categories(1 << 13);
 /// `@fast`

@@ -32,12 +32,15 @@ pub struct FullName {
     pub key: Box<[u8]>,
 }
 
+/// What concerns a key, with the database that it concerns it in.
+type ByKey<T> = HashMap<Box<[u8]>, Vec<(usize, T)>>;
+
 /// Who watches, and who waits for, keys of one shard.
 #[derive(Default)]
 pub struct Attention {
-    watched: HashMap<Box<[u8]>, Vec<(usize, Arc<Watch>)>>,
-    /// The tickets of a key and database, oldest first.
-    waited: HashMap<Box<[u8]>, Vec<(usize, VecDeque<Ticket>)>>,
+    watched: ByKey<Arc<Watch>>,
+    /// Tickets, oldest first.
+    waited: ByKey<VecDeque<Ticket>>,
     /// Keys that were changed while somebody waited for them.
     ready: Vec<FullName>,
 }

@@ -236,9 +236,9 @@ mod tests {
                 })
             })
             .collect();
-        threads
-            .into_iter()
-            .for_each(|thread| thread.join().expect("no thread fails"));
+        for thread in threads {
+            thread.join().expect("no thread fails");
+        }
         assert_eq!([add(&store, b"a"), add(&store, b"b")], [4 * ROUNDS + 1; 2]);
     }
 

@@ -69,8 +69,8 @@ const ALL: &str = "AKEnm";
 fn the_same_events_as_in_redis() {
     let Some(redis) = redis_server() else { return };
     let (mut ours, mut theirs) = (
-        Listening::new(Server::forebay(&[])),
-        Listening::new(Server::start(&redis, &[])),
+        Watched::new(Server::forebay(&[])),
+        Watched::new(Server::start(&redis, &[])),
     );
     let mut differing = Vec::new();
     for case in CASES {
@@ -83,7 +83,7 @@ fn the_same_events_as_in_redis() {
 }
 
 /// A server with a client that asks and one that listens to all events.
-struct Listening {
+struct Watched {
     server: Server,
     asking: Client,
     listening: Client,
@@ -93,7 +93,7 @@ struct Listening {
     markers: usize,
 }
 
-impl Listening {
+impl Watched {
     fn new(server: Server) -> Self {
         let (mut asking, mut listening) = (server.connect(), server.connect());
         asking

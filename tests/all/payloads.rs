@@ -130,14 +130,11 @@ fn ordered(words: &[&str], reply: Value) -> String {
             format!("{pairs:?}")
         }
         (["XPENDING", ..], Value::Array(entries)) => {
-            let mut text = String::new();
-            for entry in entries {
-                let Value::Array(entry) = entry else {
-                    panic!("not an entry: {entry}")
-                };
-                text += &format!("{} {} {};", entry[0], entry[1], entry[3]);
-            }
-            text
+            let pending = entries.iter().map(|entry| match entry {
+                Value::Array(entry) => format!("{} {} {};", entry[0], entry[1], entry[3]),
+                other => panic!("not an entry: {other}"),
+            });
+            pending.collect()
         }
         (_, reply) => reply.to_string(),
     }

@@ -46,7 +46,7 @@ fn set(set: &Set) -> Vec<u8> {
 fn sorted_set(set: &SortedSet) -> Vec<u8> {
     let mut writer = Writer::new(forms::SORTED_SET_2);
     writer.length(set.len() as u64);
-    for scored in set.iter() {
+    for scored in set {
         writer.string(scored.member);
         writer.double(scored.score);
     }

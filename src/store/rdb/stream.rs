@@ -32,16 +32,11 @@ pub(super) fn read(form: u8, reader: &mut Reader<'_>) -> Result<Stream> {
     Ok(stream)
 }
 
-/// A node, which has at least one entry that is not deleted.
+/// A node; all its entries may be deleted ones.
 fn node(reader: &mut Reader<'_>, stream: &mut Stream) -> Result<()> {
     let first = reader.string()?;
     let first = StreamId::from_bytes(first.bytes()?.try_into().map_err(|_| Malformed)?);
-    let entries_before = stream.entries.len();
-    stream.entries.load_block(first, reader.string()?.bytes()?)?;
-    if stream.entries.len() == entries_before {
-        return Err(Malformed);
-    }
-    Ok(())
+    Ok(stream.entries.load_block(first, reader.string()?.bytes()?)?)
 }
 
 /// What is known of all entries, those that are gone included. Where the form does not tell, none is gone.

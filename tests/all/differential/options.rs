@@ -22,7 +22,7 @@ impl Writer<'_> {
 
     pub(super) fn add_lexical(&mut self, draft: &mut Draft<'_>) {
         draft.words.push(self.lexical_key());
-        for _ in 0..1 + self.random.below(5) {
+        for _ in 0..=self.random.below(5) {
             let member = self.member();
             draft.words.extend([b"0".to_vec(), member]);
         }
@@ -30,7 +30,7 @@ impl Writer<'_> {
 
     pub(super) fn bitfield(&mut self, draft: &mut Draft<'_>) {
         draft.words.push(self.key("bitmap"));
-        for _ in 0..1 + self.random.below(3) {
+        for _ in 0..=self.random.below(3) {
             let kind = self.random.pick(&[
                 "u8", "i8", "u1", "i5", "u63", "i64", "u16", "i32", "u64", "i0", "x8", "i65",
             ]);

@@ -422,7 +422,7 @@ fn scan(client: &mut Client, before: &Words, options: &Words) -> io::Result<Valu
     let (mut cursor, mut found) = (b"0".to_vec(), Vec::new());
     loop {
         let mut words = before.clone();
-        words.push(cursor);
+        words.push(cursor.clone());
         words.extend(options.iter().cloned());
         let reply = client.call(&words)?;
         let Value::Array(reply) = &reply else {
@@ -439,7 +439,7 @@ fn scan(client: &mut Client, before: &Words, options: &Words) -> io::Result<Valu
         if next == b"0" {
             break;
         }
-        cursor = next.clone();
+        cursor.clone_from(next);
     }
     let Value::Array(mut found) = sorted(&Value::Array(found), 1) else {
         unreachable!("it was an array")

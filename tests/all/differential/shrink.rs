@@ -21,7 +21,7 @@ pub fn shrink(pair: &mut Pair, steps: &[Step], protocol: u8, found: &Difference)
         while end > 0 && deadline.remaining().is_ok() {
             let start = end.saturating_sub(size);
             let shorter: Vec<Step> = [&best.0[..start], &best.0[end.min(best.0.len())..]].concat();
-            keep_if_alike(pair, shorter, protocol, &mut best);
+            keep_if_alike(pair, &shorter, protocol, &mut best);
             end = start;
         }
         size /= 2;
@@ -52,13 +52,13 @@ fn leave_out_words(
             && word < words.len()
         {
             words.remove(word);
-            keep_if_alike(pair, shorter, protocol, best);
+            keep_if_alike(pair, &shorter, protocol, best);
         }
     }
 }
 
-fn keep_if_alike(pair: &mut Pair, shorter: Vec<Step>, protocol: u8, best: &mut (Vec<Step>, Difference)) {
-    if let Some(difference) = pair.run(&shorter, protocol)
+fn keep_if_alike(pair: &mut Pair, shorter: &[Step], protocol: u8, best: &mut (Vec<Step>, Difference)) {
+    if let Some(difference) = pair.run(shorter, protocol)
         && difference.is_like(&best.1)
     {
         let end = shorter.len().min(difference.step + 1);
