@@ -390,7 +390,7 @@ impl Drop for WaitingMark<'_> {
 /// What others want of a connection, and the waker of its task.
 #[derive(Default)]
 pub struct Mailbox {
-    /// Bits of [`PUSHES`], [`POLITELY`] and [`AT_ONCE`].
+    /// Bits of [`PUSHES`], [`POLITELY`], [`AT_ONCE`] and [`TOO_SLOW`].
     state: AtomicU8,
     pushes: Mutex<VecDeque<Arc<[u8]>>>,
     pending_bytes: AtomicUsize,
@@ -403,6 +403,8 @@ const PUSHES: u8 = 1;
 const POLITELY: u8 = 2;
 /// The connection shall close at once.
 const AT_ONCE: u8 = 4;
+/// It shall, since the client reads too slowly.
+const TOO_SLOW: u8 = 8;
 
 impl Mailbox {
     /// Leaves bytes to be written between two replies. With more than `bytes_max` pending bytes (0: no bound) the
@@ -411,7 +413,7 @@ impl Mailbox {
         let pending = self.pending_bytes.fetch_add(bytes.len(), Relaxed) + bytes.len();
         if bytes_max != 0 && pending > bytes_max {
             self.pushes.lock().clear();
-            self.close(Closing::AtOnce);
+            self.set(AT_ONCE | TOO_SLOW);
             return;
         }
         self.pushes.lock().push_back(bytes);
@@ -426,8 +428,8 @@ impl Mailbox {
         });
     }
 
-    fn set(&self, bit: u8) {
-        if self.state.fetch_or(bit, AcqRel) & bit == 0 {
+    fn set(&self, bits: u8) {
+        if self.state.fetch_or(bits, AcqRel) & bits != bits {
             self.waker.wake();
         }
     }
@@ -456,6 +458,11 @@ impl Mailbox {
             state if state & POLITELY != 0 => Some(Closing::Politely),
             _ => None,
         }
+    }
+
+    /// Whether the connection shall close because the client did not read what was left for it.
+    pub fn is_overfull(&self) -> bool {
+        self.state.load(Acquire) & TOO_SLOW != 0
     }
 
     /// Takes all pushes, the oldest first.

@@ -76,6 +76,10 @@ replace_in_body run_external_server_test \
     {dict set saved_config $param} \
     {if {[llength [r config get $param]] == 0} continue
         dict set saved_config $param}
+# What is tested with the append-only file is mostly something else; a test that reloads it fails by itself.
+replace_in_body run_external_server_test \
+    {r config set $param $val} \
+    {if {[catch {r config set $param $val} refusal] && $param ne "appendonly"} {error $refusal}}
 replace_in_body run_external_server_test \
     "if {\$::durable} \{" \
     "if {\$::durable} \{

@@ -13,7 +13,7 @@ use crate::values::text::Text;
 pub const COMMANDS: &[Command] = &[
     Command::new("PFADD", -2, "key [element ...]", &[key_at(1, EXTEND)], WRITE.or(GROWS).or(FAST), "2.8.9", "O(1) for each element", Handler::Key(pfadd),
                  "Adds elements to a HyperLogLog, starting one if there is none."),
-    Command::new("PFCOUNT", -2, "key [key ...]", &[keys_from(1, EXAMINE)], READONLY, "2.8.9", "O(1), or O(N) in the keys if there are several", Handler::Keys(pfcount),
+    Command::new("PFCOUNT", -2, "key [key ...]", &[keys_from(1, EXAMINE)], READONLY.or(MAY_REPLICATE), "2.8.9", "O(1), or O(N) in the keys if there are several", Handler::Keys(pfcount),
                  "Estimates how many different elements HyperLogLogs have seen."),
     Command::new("PFDEBUG", 3, "subcommand key", &[key_at(2, EXAMINE)], WRITE.or(GROWS).or(ADMIN).or(INTERNAL), "2.8.9", "", Handler::Keys(pfdebug),
                  "Shows how a HyperLogLog is stored."),

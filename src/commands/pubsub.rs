@@ -11,7 +11,7 @@ use crate::values::glob::{Case, Glob};
 /// Flags of what changes a client's subscriptions.
 const LISTENS: Flags = Flags(PUBSUB.0 | NOSCRIPT.0 | LOADING.0 | STALE.0 | RELAYED.0 | WHILE_SUBSCRIBED.0);
 /// Flags of what publishes.
-const PUBLISHES: Flags = Flags(PUBSUB.0 | LOADING.0 | STALE.0 | FAST.0 | RELAYED.0);
+const PUBLISHES: Flags = Flags(PUBSUB.0 | LOADING.0 | STALE.0 | FAST.0 | RELAYED.0 | MAY_REPLICATE.0);
 /// Flags of what tells of all subscriptions.
 const TELLS: Flags = Flags(PUBSUB.0 | LOADING.0 | STALE.0 | RELAYED.0);
 

@@ -456,6 +456,8 @@ pub const INTERNAL: Flags = Flags(1 << 18);
 
 /// Has state upstream: with an upstream, the session's own connection to it runs the command.
 pub const RELAYED: Flags = Flags(1 << 19);
+/// Reaches others though it changes no key: a pause of writes holds it back, too (Redis: `may_replicate`).
+pub const MAY_REPLICATE: Flags = Flags(1 << 27);
 /// Runs at once also where a transaction queues requests.
 pub const IMMEDIATE: Flags = Flags(1 << 21);
 /// Sees its key go: when it waits for a key, it runs again also when the key was removed.

@@ -4,8 +4,8 @@ use super::Turn;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
 use crate::commands::spec::{
-    ADMIN, FAST, GROWS, NO_AUTH, NO_MULTI, PASSES_PAUSE, Result, SKIP_MONITOR, SKIP_SLOWLOG,
-    WHILE_SUBSCRIBED, WRITE,
+    ADMIN, FAST, GROWS, Handler, MAY_REPLICATE, NO_AUTH, NO_MULTI, NONE, PASSES_PAUSE, Result, SKIP_MONITOR,
+    SKIP_SLOWLOG, WHILE_SUBSCRIBED, WRITE,
 };
 use crate::resp::{Reply, Request};
 use crate::session::Session;
@@ -85,9 +85,22 @@ fn make_room(entry: &Entry, request: Request<'_>, worker: &Worker, turn: &Turn) 
 
 /// Whether CLIENT PAUSE holds the command back.
 #[inline]
-pub fn is_paused(entry: &Entry, worker: &Worker, now_ms: u64) -> bool {
-    let flags = entry.command.flags;
-    worker.services.pause.holds(flags.contains(WRITE), now_ms) && !flags.contains(PASSES_PAUSE)
+pub fn is_paused(entry: &Entry, session: &Session, worker: &Worker, now_ms: u64) -> bool {
+    let pause = &worker.services.pause;
+    pause.is_on(now_ms) && !passes_pause(entry) && pause.holds(is_write(entry, session), now_ms)
+}
+
+fn passes_pause(entry: &Entry) -> bool {
+    entry.command.flags.contains(PASSES_PAUSE)
+}
+
+/// Whether a pause of writes holds the command back; EXEC, if it does so with a command that is queued.
+fn is_write(entry: &Entry, session: &Session) -> bool {
+    let queued = match (entry.command.handler, &session.transaction) {
+        (Handler::Exec, Some(transaction)) => transaction.flags(),
+        _ => NONE,
+    };
+    entry.command.flags.or(queued).intersects(WRITE.or(MAY_REPLICATE))
 }
 
 /// Waits while CLIENT PAUSE holds the command back; the client counts as blocked meanwhile. A command that only
@@ -95,9 +108,8 @@ pub fn is_paused(entry: &Entry, worker: &Worker, now_ms: u64) -> bool {
 pub async fn wait_out_pause(entry: Option<&Entry>, session: &Session, worker: &Worker) {
     let services = &worker.services;
     let now_ms = || services.clock.unix_ms();
-    let writes = entry.is_none_or(|entry| entry.command.flags.contains(WRITE));
-    let passes = entry.is_some_and(|entry| entry.command.flags.contains(PASSES_PAUSE));
-    if !passes && services.pause.holds(writes, now_ms()) {
+    let writes = entry.is_none_or(|entry| is_write(entry, session));
+    if !entry.is_some_and(passes_pause) && services.pause.holds(writes, now_ms()) {
         let _blocked = session.client.block(&services.clients);
         services.pause.wait(writes, now_ms).await;
     }

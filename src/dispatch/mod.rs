@@ -149,7 +149,7 @@ pub fn begin(
     let (tiers, entry, first) = (worker.tiers.as_ref()?, prepared.entry?, first.entry?);
     let is_alike = route::is_upstreams(entry) == route::is_upstreams(first);
     let may_run = gates::pass(entry, request, session, worker, turn).is_ok()
-        && !gates::is_paused(entry, worker, turn.now_ms)
+        && !gates::is_paused(entry, session, worker, turn.now_ms)
         && !is_bound(entry, session, worker);
     if !is_alike || !may_run {
         return None;
@@ -235,8 +235,8 @@ fn admit(
     if transaction::is_queued(entry, session) {
         return Ok(Some(entry));
     }
-    let waits =
-        gates::is_paused(entry, worker, turn.now_ms) || matches!(entry.command.handler, Handler::Waiting(_));
+    let waits = gates::is_paused(entry, session, worker, turn.now_ms)
+        || matches!(entry.command.handler, Handler::Waiting(_));
     Ok((!waits).then_some(entry))
 }
 

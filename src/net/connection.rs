@@ -293,7 +293,10 @@ impl Connection {
     #[cold]
     fn open_mailbox(&mut self, cx: &mut Context<'_>) -> io::Result<Option<End>> {
         match self.session.client.mailbox().closing() {
-            Some(Closing::AtOnce) => return Ok(Some(End::Closed)),
+            Some(Closing::AtOnce) => {
+                self.note_overfull_mailbox();
+                return Ok(Some(End::Closed));
+            }
             Some(Closing::Politely) => return Ok(Some(End::AfterReplies)),
             None => {}
         }
@@ -303,6 +306,15 @@ impl Connection {
             self.send(cx)?;
         }
         Ok(None)
+    }
+
+    /// Counts a client that is disconnected because it did not read what others left for it.
+    fn note_overfull_mailbox(&self) {
+        let client = &self.session.client;
+        if client.mailbox().is_overfull() {
+            tracing::warn!(client = client.id, "closed: reads messages too slowly");
+            self.worker.services.clients.note_output_limit();
+        }
     }
 
     /// Writes what others left for the client: between two requests, so that what a request caused stands behind its

@@ -273,6 +273,9 @@ fn stats(services: &Services, lines: &mut Lines) {
     lines.put("total_error_replies", services.counters.errors_total());
     lines.put("total_reads_processed", traffic.reads);
     lines.put("total_writes_processed", traffic.writes);
+    let (by_query, by_output) = services.clients.limit_disconnections();
+    lines.put("client_query_buffer_limit_disconnections", by_query);
+    lines.put("client_output_buffer_limit_disconnections", by_output);
     lines.put_all(NO_OTHER_STATS);
 }
 

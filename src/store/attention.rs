@@ -129,6 +129,11 @@ impl Attention {
         }
     }
 
+    /// The keys that are watched, in whatever database.
+    pub fn watched(&self) -> impl Iterator<Item = &[u8]> {
+        self.watched.keys().map(|key| &**key)
+    }
+
     fn spoil(&self, db: usize, key: &[u8]) {
         let watches = self.watched.get(key).into_iter().flatten();
         for (_, watch) in watches.filter(|(other, _)| *other == db) {

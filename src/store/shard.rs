@@ -408,6 +408,21 @@ impl Shard {
         self.attention = Some(attention);
     }
 
+    /// Removes the dead among the keys of a database that are watched, without a word to those who watch.
+    fn bury_watched(&mut self, db: usize, now_ms: u64) {
+        let Some(attention) = self.attention.take() else {
+            return;
+        };
+        for key in attention.watched() {
+            let position = self.find(db, self.settings.hasher.hash(key), key);
+            let is_dead = |at: &Position| self.entry(db, *at).deadline_ms().is_some_and(|at| at <= now_ms);
+            if let Some(position) = position.filter(is_dead) {
+                self.expire(db, position);
+            }
+        }
+        self.attention = Some(attention);
+    }
+
     /// Exchanges two databases.
     pub(super) fn swap(&mut self, a: usize, b: usize, now_ms: u64) {
         if a == b {
@@ -415,6 +430,9 @@ impl Shard {
         }
         self.note_changes(a, Some((b, now_ms)));
         self.note_changes(b, Some((a, now_ms)));
+        // Met dead by those who watch its name, it would count as a key of theirs that has expired.
+        self.bury_watched(a, now_ms);
+        self.bury_watched(b, now_ms);
         let of_a = std::mem::take(self.keyspace_mut(a));
         let of_b = std::mem::replace(self.keyspace_mut(b), of_a);
         *self.keyspace_mut(a) = of_b;

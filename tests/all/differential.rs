@@ -1,5 +1,6 @@
 //! Random requests of all types, the same to Forebay and to a real redis-server: their replies must be the same, and
-//! so must the data in the end.
+//! so must the events of keys and the data in the end. Forebay stands alone, and as a near cache in front of another
+//! redis-server.
 //!
 //! A run begins with empty servers, fills them, and goes on with requests that are made from the syntax that
 //! redis-server tells of its commands, in RESP2 or RESP3, with transactions, cursors, waiting clients and deadlines
@@ -58,32 +59,58 @@ fn forebay_and_redis_answer_alike() {
     let ours = env::var_os("FOREBAY_DIFFERENTIAL_AGAINST");
     let ours = ours.map_or(Program::Forebay, |path| Program::Redis(path.into()));
     let (forebay, redis) = (Server::start(&ours, &SETTINGS), Server::start(&redis, &SETTINGS));
-    let syntaxes = grammar::read(&mut speaking_resp3(&forebay), &mut speaking_resp3(&redis));
-    let syntaxes = wanted(syntaxes);
+    compare_all(&forebay, &redis, Place::Alone);
+}
+
+#[test]
+fn a_near_cache_and_redis_answer_alike() {
+    let Some(program) = redis_server() else { return };
+    let (upstream, redis) = (
+        Server::start(&program, &SETTINGS),
+        Server::start(&program, &SETTINGS),
+    );
+    let url = format!("redis://{}", upstream.address());
+    let near_cache = Server::forebay(&[&["--upstream", &url], &SETTINGS[..]].concat());
+    compare_all(&near_cache, &redis, Place::NearCache);
+}
+
+/// Where Forebay stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It holds the data.
+    Alone,
+    /// In front of a server that holds them, whose settings and events it does not pass on.
+    NearCache,
+}
+
+fn compare_all(forebay: &Server, redis: &Server, place: Place) {
+    let syntaxes = grammar::read(&mut speaking_resp3(forebay), &mut speaking_resp3(redis));
+    let plan = wanted(syntaxes);
+    let plan = Plan::new(&plan, place);
     let first_seed = number("FOREBAY_DIFFERENTIAL_SEED").unwrap_or_else(seed_of_now);
     let seconds = number("FOREBAY_DIFFERENTIAL_SECONDS").unwrap_or(5);
     announce(&format!(
-        "{} commands for {seconds} s, FOREBAY_DIFFERENTIAL_SEED={first_seed}",
-        syntaxes.len()
+        "{place:?}, {} commands for {seconds} s, FOREBAY_DIFFERENTIAL_SEED={first_seed}",
+        plan.commands()
     ));
     let deadline = Deadline::after(Duration::from_secs(seconds));
-    let mut pair = Pair::new(&forebay, &redis);
+    let mut pair = Pair::new(forebay, redis, place);
     let (mut reports, mut runs) = (BTreeMap::new(), 0);
     for seed in first_seed.. {
         if deadline.remaining().is_err() || reports.len() >= DIFFERENCES_MAX {
             break;
         }
         runs += 1;
-        if let Some((kind, report)) = try_seed(seed, &syntaxes, &mut pair, &reports) {
+        if let Some((kind, report)) = try_seed(seed, &plan, &mut pair, &reports) {
             announce(&report);
             reports.insert(kind, report);
-            pair = Pair::new(&forebay, &redis);
+            pair = Pair::new(forebay, redis, place);
         }
     }
     let never = pair.outcomes.iter().filter(|(_, [succeeded, _])| *succeeded == 0);
     let never: Vec<&str> = never.map(|(command, _)| &**command).collect();
     announce(&format!(
-        "{runs} runs, {} differences; never succeeded: {never:?}",
+        "{place:?}, {runs} runs, {} differences; never succeeded: {never:?}",
         reports.len()
     ));
     assert!(reports.is_empty(), "{} differences, see above", reports.len());
@@ -92,13 +119,13 @@ fn forebay_and_redis_answer_alike() {
 /// The report of a difference that this seed leads to, unless that kind is known.
 fn try_seed(
     seed: u64,
-    syntaxes: &[Syntax],
+    plan: &Plan<'_>,
     pair: &mut Pair,
     known: &BTreeMap<String, String>,
 ) -> Option<(String, String)> {
     let mut random = Random::new(seed);
     let protocol = if random.chance(50) { 2 } else { 3 };
-    let steps = Plan::new(syntaxes).steps(&mut random);
+    let steps = plan.steps(&mut random);
     let found = pair.run(&steps, protocol)?;
     if known.contains_key(&found.kind()) {
         return None;

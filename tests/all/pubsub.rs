@@ -72,6 +72,9 @@ fn a_subscriber_that_does_not_read_is_disconnected() {
         // What the sockets take on the way does not count.
         let is_gone = || publisher.call(&["PUBLISH", "c", &message]).unwrap() == Value::Integer(0);
         assert!(Deadline::after(PATIENCE).poll(is_gone), "{program:?} keeps it");
+        let info = publisher.call(&["INFO", "stats"]).unwrap().to_string();
+        let counted = "client_output_buffer_limit_disconnections:1";
+        assert!(!server.is_forebay() || info.contains(counted), "{info}");
     }
 }
 

@@ -37,4 +37,8 @@ impl Policy for Uniform {
     fn idle_ms(&self, rank: u32, now_ms: u64) -> Option<u64> {
         Some(lru::idle_ms(rank, now_ms))
     }
+
+    fn rank_of_idle(&self, idle_ms: u64, now_ms: u64) -> Option<u32> {
+        Some(lru::stamp(now_ms.saturating_sub(idle_ms)))
+    }
 }

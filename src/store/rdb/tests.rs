@@ -43,7 +43,11 @@ fn show(value: Value<'_>) -> String {
             format!("{members:?}")
         }
         Value::Object(ObjectRef::SortedSet(set)) => {
-            let mut members: Vec<_> = set.iter().map(|one| (text(one.member), one.score)).collect();
+            // A packed set has no negative zero.
+            let mut members: Vec<_> = set
+                .iter()
+                .map(|one| (text(one.member), one.score + 0.0))
+                .collect();
             members.sort_by(|a, b| a.0.cmp(&b.0));
             format!("{members:?}")
         }

@@ -68,8 +68,8 @@ impl Writer<'_> {
         // Redis changes the layout of sorted sets that it sorts: those are taken whose layout is not compared.
         let key = match self.random.below(3) {
             0 => self.lexical_key(),
-            1 => self.key("list"),
-            _ => self.key("set"),
+            1 => format!("l{}", self.random.below(3)).into(),
+            _ => format!("s{}", self.random.below(3)).into(),
         };
         draft.words.push(key);
         if self.random.chance(30) {

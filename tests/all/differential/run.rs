@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::Place;
 use super::compare::{same, sorted};
 use super::state;
 use super::steps::{CONNECTIONS, Step, shown};
@@ -29,7 +30,7 @@ const WAKE_PATIENCE: Duration = Duration::from_secs(2);
 struct Side {
     connections: Vec<Client>,
     /// Listens to events of keys.
-    listening: Client,
+    listening: Option<Client>,
     markers: usize,
     ids: Vec<String>,
 }
@@ -90,17 +91,20 @@ impl fmt::Display for Difference {
 type Found = io::Result<Option<Difference>>;
 
 impl Side {
-    fn new(server: &Server) -> Self {
+    fn new(server: &Server, place: Place) -> Self {
         let mut connections: Vec<Client> = (0..CONNECTIONS).map(|_| server.connect()).collect();
         let id = |client: &mut Client| match client.call(&["CLIENT", "ID"]).unwrap() {
             Value::Integer(id) => id.to_string(),
             other => panic!("CLIENT ID: {other}"),
         };
         let ids = connections.iter_mut().map(id).collect();
-        let mut listening = server.connect();
-        listening.call(&["PSUBSCRIBE", "__key*__:*"]).unwrap();
-        let set = ["CONFIG", "SET", "notify-keyspace-events", EVENTS];
-        connections[0].call(&set).unwrap();
+        let listening = (place == Place::Alone).then(|| {
+            let set = ["CONFIG", "SET", "notify-keyspace-events", EVENTS];
+            connections[0].call(&set).unwrap();
+            let mut listening = server.connect();
+            listening.call(&["PSUBSCRIBE", "__key*__:*"]).unwrap();
+            listening
+        });
         Self {
             connections,
             listening,
@@ -111,12 +115,15 @@ impl Side {
 
     /// The events since the last time: names and keys.
     fn events(&mut self) -> io::Result<Vec<[String; 2]>> {
+        let Some(listening) = &mut self.listening else {
+            return Ok(Vec::new());
+        };
         self.markers += 1;
         let marker = format!("marker {}", self.markers);
         self.connections[0].call(&["PUBLISH", "__key__:", &marker])?;
         let mut events = Vec::new();
         loop {
-            let message = self.listening.receive()?;
+            let message = listening.receive()?;
             let Value::Array(message) = &message else {
                 return Err(io::Error::other(format!("no message: {message}")));
             };
@@ -144,10 +151,10 @@ impl Side {
 
 impl Pair {
     /// Connects to both servers.
-    pub fn new(forebay: &Server, redis: &Server) -> Self {
+    pub fn new(forebay: &Server, redis: &Server, place: Place) -> Self {
         Self {
-            ours: Side::new(forebay),
-            theirs: Side::new(redis),
+            ours: Side::new(forebay, place),
+            theirs: Side::new(redis, place),
             queued: vec![None; CONNECTIONS],
             outcomes: BTreeMap::new(),
             doing: String::new(),
@@ -355,7 +362,7 @@ impl Pair {
             return Ok((ours != theirs).then(|| difference(self.doing.clone(), &ours, &theirs)));
         };
         let restore = |client: &mut Client, payload: &[u8]| {
-            client.call(&[b"RESTORE", b"restored".as_slice(), b"0", payload, b"REPLACE"])
+            client.call(&[b"RESTORE", state::RESTORED, b"0", payload, b"REPLACE"])
         };
         let ours = restore(&mut self.ours.connections[0], from_them)?;
         let theirs = restore(&mut self.theirs.connections[0], from_us)?;

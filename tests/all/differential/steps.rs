@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Place;
 use super::grammar::Syntax;
 use super::random::Random;
 use super::words::{Words, Writer};
@@ -89,20 +90,30 @@ const LAYOUTS: [(&str, &[&str]); 8] = [
 pub struct Plan<'s> {
     syntaxes: &'s [Syntax],
     total_weight: usize,
+    place: Place,
 }
 
 impl<'s> Plan<'s> {
     /// Of requests with these syntaxes.
-    pub fn new(syntaxes: &'s [Syntax]) -> Self {
+    pub fn new(syntaxes: &'s [Syntax], place: Place) -> Self {
         Self {
             syntaxes,
             total_weight: syntaxes.iter().map(weight).sum(),
+            place,
         }
+    }
+
+    /// How many commands are tried.
+    pub fn commands(&self) -> usize {
+        self.syntaxes.len()
     }
 
     /// The steps of one run.
     pub fn steps(&self, random: &mut Random) -> Vec<Step> {
-        let mut steps = layout(random);
+        let mut steps = match self.place {
+            Place::Alone => layout(random),
+            Place::NearCache => Vec::new(),
+        };
         let count = 30 + random.below(150);
         let mut writer = Writer::new(random);
         let group = ["xgroup", "create", "x0", "g1", "0", "mkstream"];
@@ -129,7 +140,8 @@ impl<'s> Plan<'s> {
             12..16 => steps.push(Step::Expire(writer.key(""))),
             16..28 => steps.push(scan(writer)),
             28..34 => steps.push(pop(writer)),
-            34..38 => steps.push(block(writer)),
+            // A near cache counts who waits upstream as blocked only after a while.
+            34..38 if self.place == Place::Alone => steps.push(block(writer)),
             38..42 => steps.push(Step::Transfer(writer.key(""))),
             42..48 => {
                 let database = writer.random().pick(&["0", "0", "1", "2", "99"]);

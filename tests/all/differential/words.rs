@@ -58,9 +58,12 @@ impl<'r> Writer<'r> {
         if self.random.chance(3) && !names_lexical_key(&words) && !is_checked_late(&words) {
             self.spoil(&mut words, syntax.name.len());
         }
-        if matches!(&*syntax.name[0], "zrank" | "zrevrank") {
+        match &*syntax.name[0] {
             // From Redis 7.2 on there is an option.
-            words.truncate(3);
+            "zrank" | "zrevrank" => words.truncate(3),
+            // Redis 7.0 negates the lowest rank, which has no opposite; later ones refuse it.
+            "lpos" => words.retain(|word| word != b"-9223372036854775808"),
+            _ => {}
         }
         words
     }
@@ -128,7 +131,8 @@ impl<'r> Writer<'r> {
             50..75 => 2,
             75..90 => 3,
             90..98 => 6,
-            _ => 40,
+            98 => 40,
+            _ => 250,
         }
     }
 
@@ -187,7 +191,7 @@ impl<'r> Writer<'r> {
         if is_lexical && words.len() > 2 && self.random.chance(90) {
             words[1 + usize::from(is_store)] = self.lexical_key();
         } else if is_lexical && words.len() > 2 {
-            words[1 + usize::from(is_store)] = self.random.pick(&["h0", "l0", "s0", "none0"]).into();
+            words[1 + usize::from(is_store)] = b"none9".to_vec();
         }
         match name {
             "zrange" | "zrangestore" => {
@@ -201,8 +205,6 @@ impl<'r> Writer<'r> {
                     };
                 }
             }
-            // Redis 7.0 negates the lowest rank, which has no opposite; later ones refuse it.
-            "lpos" => words.retain(|word| word != b"-9223372036854775808"),
             // The last entry, from Redis 7.4 on.
             "xread" => {
                 for word in words.iter_mut().filter(|word| **word == b"+") {
