@@ -179,8 +179,9 @@ fn s14_a_write_whose_reply_is_lost_has_an_unknown_outcome() {
     ask(&mut direct, &["SET", "k", "old"]);
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"old\"");
     proxy.hold_replies();
-    near.send(&["INCR", "n"]).unwrap();
-    near.send(&["SET", "k", "new"]).unwrap();
+    // In one piece: what arrives later would not be sent on before the reply of what came first.
+    let both = [encode(&["INCR", "n"]), encode(&["SET", "k", "new"])].concat();
+    near.send_bytes(&both).unwrap();
     eventually("upstream runs them", || {
         ask(&mut direct, &["GET", "k"]) == "\"new\""
     });
