@@ -351,9 +351,10 @@ impl Client {
 
     /// Releases a command of the client that waits; false if none does.
     pub fn release(&self, how: Unblock) -> bool {
+        let mut unblock = self.unblock.lock();
         let waits = self.is_waiting();
         if waits {
-            *self.unblock.lock() = Some(how);
+            *unblock = Some(how);
             self.unblocked.notify_one();
         }
         waits
@@ -361,7 +362,7 @@ impl Client {
 
     /// Waits until [`Client::release`]. Marks the client as waiting meanwhile.
     pub async fn released(&self) -> Unblock {
-        let _waiting = WaitingMark::set(&self.waiting);
+        let _waiting = WaitingMark::set(self);
         loop {
             if let Some(how) = self.unblock.lock().take() {
                 return how;
@@ -371,19 +372,22 @@ impl Client {
     }
 }
 
-/// Clears the flag when the wait ends, however it ends.
-struct WaitingMark<'a>(&'a AtomicBool);
+/// Clears the flag when the wait ends, however it ends, and a release that came too late for it: the next wait is
+/// another one.
+struct WaitingMark<'a>(&'a Client);
 
 impl<'a> WaitingMark<'a> {
-    fn set(flag: &'a AtomicBool) -> Self {
-        flag.store(true, Relaxed);
-        Self(flag)
+    fn set(client: &'a Client) -> Self {
+        client.waiting.store(true, Relaxed);
+        Self(client)
     }
 }
 
 impl Drop for WaitingMark<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Relaxed);
+        let mut unblock = self.0.unblock.lock();
+        self.0.waiting.store(false, Relaxed);
+        *unblock = None;
     }
 }
 

@@ -7,8 +7,9 @@ use super::error::Error;
 use super::spec::*;
 use crate::config::DebugAccess;
 use crate::resp::{Protocol, Reply};
-use crate::store::{EntryRef, Key, Visit};
-use crate::values::text::Text;
+use crate::store::{EntryRef, Key, ObjectRef, Value, Visit, rdb};
+use crate::values::digest;
+use crate::values::text::{INTEGER_BYTES_MAX, Text};
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
@@ -41,6 +42,7 @@ const fn action(name: &'static str, arguments: (usize, usize), run: Run) -> Acti
 
 const ACTIONS: &[Action] = &[
     action("CHANGE-REPL-ID", (0, 0), Run::Now(nothing)),
+    action("DIGEST-VALUE", (1, usize::MAX), Run::Now(digest_value)),
     action("ERROR", (1, 1), Run::Now(error)),
     action("HELP", (0, 0), Run::Now(help)),
     action("JMAP", (0, 0), Run::Now(nothing)),
@@ -58,6 +60,8 @@ const ACTIONS: &[Action] = &[
 const HELP: &[&str] = &[
     "CHANGE-REPL-ID",
     "    Does nothing: there are no replicas.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Show a digest of each key's value; equal values have equal digests.",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message.",
     "JMAP",
@@ -154,6 +158,37 @@ fn sleep(mut call: SessionCall<'_>) -> Waiting<'_> {
         call.reply.ok();
         Ok(())
     })
+}
+
+fn digest_value(call: &mut SessionCall<'_>) -> Result {
+    call.reply.array(call.args.len());
+    let store = &call.services.store;
+    for name in call.args {
+        let hash = store.hash(name);
+        let mut shard = store.lock(hash);
+        let key = Key::find(&mut shard, name, hash, call.visit);
+        let digest = key
+            .entry()
+            .map_or(0, |entry| digest_of(entry.value(), call.visit.now_ms));
+        call.reply.simple(&format!("{digest:040x}"));
+    }
+    Ok(())
+}
+
+/// A number for the contents of a value, whatever its representation; the order counts where the type has one.
+fn digest_of(value: Value<'_>, now_ms: u64) -> u64 {
+    let unordered = |digests: &mut dyn Iterator<Item = u64>| digests.fold(1, u64::wrapping_add);
+    match value {
+        Value::Object(ObjectRef::Hash(hash)) => unordered(&mut hash.iter().map(|field| {
+            let name = digest::bits(field.name);
+            digest::bits(field.value).rotate_left(1) ^ name
+        })),
+        Value::Object(ObjectRef::Set(set)) => unordered(&mut set.iter().map(|member| {
+            let mut scratch = [0; INTEGER_BYTES_MAX];
+            digest::bits(member.as_bytes(&mut scratch))
+        })),
+        other => digest::bits(&rdb::encode(other, now_ms).unwrap_or_default()),
+    }
 }
 
 fn object(call: &mut SessionCall<'_>) -> Result {

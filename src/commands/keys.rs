@@ -200,8 +200,10 @@ fn object_refcount(call: &mut KeyCall<'_>) -> Result {
     /// Redis shares the objects of small integers among all keys, and shows the largest count for them.
     const SHARED: std::ops::Range<i64> = 0..10_000;
     call.key.look_quietly();
+    // Not where each key has its own idle time or frequency.
+    let may_share = call.services.store.limit_bytes() == 0 || !call.services.store.policy().0.ranks_use();
     match call.key.entry().map(EntryRef::value) {
-        Some(Value::Text(Text::Int(number))) if SHARED.contains(&number) => {
+        Some(Value::Text(Text::Int(number))) if may_share && SHARED.contains(&number) => {
             call.reply.integer(i32::MAX.into());
         }
         Some(_) => call.reply.integer(1),

@@ -112,6 +112,11 @@ pub fn execute(
             return Step::Done;
         }
     };
+    if transaction::is_queued(entry, session) {
+        transaction::queue(entry, request, session, worker, out);
+        silence(session, out, start);
+        return Step::Done;
+    }
     let result = match run(entry, request, prepared.hash, session, worker, out, turn) {
         Ok(Ran::MustWait | Ran::Busy) => {
             out.truncate(start);
@@ -266,9 +271,6 @@ fn run(
     out: &mut Vec<u8>,
     turn: &mut Turn,
 ) -> Result<Ran> {
-    if transaction::is_queued(entry, session) {
-        return transaction::queue(entry, request, session, worker, out).map(|()| Ran::Done);
-    }
     session.client.set_command(entry.id);
     let visit = visit(session, turn);
     if let Handler::Session(handler) = entry.command.handler {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use smallvec::SmallVec;
 
-use super::gates::Refusal;
+use super::gates::{self, Refusal};
 use super::route::{self, Attempted, Run};
 use super::{Outcome, Ran, Turn};
 use crate::commands::error::Error;
@@ -22,7 +22,7 @@ pub fn is_queued(entry: &Entry, session: &Session) -> bool {
     session.transaction.is_some() && !entry.command.flags.contains(IMMEDIATE)
 }
 
-/// Queues a request and replies so.
+/// Queues a request and replies so. It counts, and MONITOR shows it, when it runs.
 #[cold]
 pub fn queue(
     entry: &'static Entry,
@@ -30,15 +30,15 @@ pub fn queue(
     session: &mut Session,
     worker: &Worker,
     out: &mut Vec<u8>,
-) -> Result {
+) {
     let bytes_max = worker.services.config.load().network.query_buffer_max_bytes;
     let transaction = session.transaction.as_mut().expect("a transaction is open");
     if transaction.queue(entry, request, bytes_max) {
         Reply::new(out, session.protocol).simple("QUEUED");
-        return Ok(());
+    } else {
+        transaction.fail();
+        gates::reply_error(&Error::TRANSACTION_TOO_LARGE, session, worker, out);
     }
-    transaction.fail();
-    Err(Error::TRANSACTION_TOO_LARGE)
 }
 
 /// Notes that a request could not be queued, so that EXEC refuses. An EXEC that is refused itself ends the

@@ -7,13 +7,18 @@ pub const DIGITS: usize = 16;
 
 /// The 64 bits of XXH3, in lower-case hexadecimal digits. Linear in the bytes. Good against mistakes, not against malice.
 pub fn digest(bytes: &[u8]) -> [u8; DIGITS] {
-    let mut hash = XxHash3_64::oneshot(bytes);
+    let mut hash = bits(bytes);
     let mut digits = [0; DIGITS];
     for digit in digits.iter_mut().rev() {
         *digit = b"0123456789abcdef"[(hash % 16) as usize];
         hash /= 16;
     }
     digits
+}
+
+/// The 64 bits of XXH3. Linear in the bytes.
+pub fn bits(bytes: &[u8]) -> u64 {
+    XxHash3_64::oneshot(bytes)
 }
 
 #[cfg(test)]

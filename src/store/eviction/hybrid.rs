@@ -40,6 +40,10 @@ fn decayed(rank: u32, idle_ms: u64) -> u32 {
 }
 
 impl Policy for Hybrid {
+    fn ranks_use(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         if self.volatile_only {
             "volatile-hybrid"

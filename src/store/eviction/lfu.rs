@@ -46,6 +46,10 @@ pub fn incremented(counter: u32, tuning: Tuning, random: &mut Random) -> u32 {
 }
 
 impl Policy for Lfu {
+    fn ranks_use(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         if self.volatile_only {
             "volatile-lfu"

@@ -24,6 +24,10 @@ pub fn idle_ms(rank: u32, now_ms: u64) -> u64 {
 }
 
 impl Policy for Lru {
+    fn ranks_use(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         if self.volatile_only {
             "volatile-lru"

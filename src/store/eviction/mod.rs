@@ -58,6 +58,11 @@ pub trait Policy: Sync {
         None
     }
 
+    /// Whether it chooses by when or how often entries were used.
+    fn ranks_use(&self) -> bool {
+        false
+    }
+
     /// The frequency counter, 0 to 255 on a logarithmic scale, where the policy keeps one.
     fn frequency(&self, _rank: u32, _now_ms: u64, _tuning: Tuning) -> Option<u8> {
         None

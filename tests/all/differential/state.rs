@@ -78,8 +78,8 @@ fn key_difference(ours: &mut Client, theirs: &mut Client, key: &[u8]) -> io::Res
         &["PEXPIRETIME", "{}"],
     ];
     // Redis changes the layout of sorted sets that it sorts; none with the key of a sorted set is.
-    let is_zset = kind == Value::Simple("zset".to_owned());
-    let is_sorted = is_zset && !key.starts_with(b"z");
+    let is_sorted = kind == Value::Simple("zset".to_owned()) && !key.starts_with(b"z");
+    let is_set = kind == Value::Simple("set".to_owned());
     let about = if is_sorted { &about[1..] } else { &about[..] };
     for form in about.iter().chain(content) {
         let word = |word: &&str| {
@@ -91,7 +91,7 @@ fn key_difference(ours: &mut Client, theirs: &mut Client, key: &[u8]) -> io::Res
         };
         let words: Vec<Vec<u8>> = form.iter().map(word).collect();
         let (our_reply, their_reply) = (ours.call(&words)?, theirs.call(&words)?);
-        let is_strict = form[0] == "OBJECT" && is_zset;
+        let is_strict = form[0] == "OBJECT" && !is_set;
         if is_strict && our_reply != their_reply || !same(&words, &our_reply, &their_reply) {
             let request = format!("(in the end) {}", shown(&words));
             return Ok(Some(difference(request, &our_reply, &their_reply)));
