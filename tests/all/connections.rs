@@ -573,3 +573,41 @@ fn ten_thousand_idle_clients_cost_little() {
     assert!(each < 3072, "{each} bytes for an idle client");
     assert_eq!(observer.call(&["PING"]).unwrap(), pong());
 }
+
+/// A transaction that takes seconds holds all shards: whoever needs one waits, but nobody else on his thread does.
+#[test]
+fn a_long_command_stops_no_other_worker() {
+    let server = Server::forebay(&["--workers", "2", "--enable-debug-command", "yes"]);
+    // New connections go to the worker with the fewest, so two that follow one another are with different workers.
+    let mut clients: Vec<Client> = (0..4).map(|_| server.connect()).collect();
+    let mut others: Vec<Client> = (0..2).map(|_| server.connect()).collect();
+    clients[0].call(&["SET", "key", "old"]).unwrap();
+    clients[0].call(&["MULTI"]).unwrap();
+    clients[0].call(&["SET", "key", "new"]).unwrap();
+    clients[0].call(&["DEBUG", "SLEEP", "3"]).unwrap();
+    clients[0].send(&["EXEC"]).unwrap();
+    eventually("the transaction runs", || {
+        let mut probe = server.connect();
+        probe.set_patience(Duration::from_millis(100));
+        probe.call(&["GET", "key"]).is_err()
+    });
+    for client in &mut clients[1..] {
+        client.send(&["GET", "key"]).unwrap();
+    }
+    for client in &mut others {
+        client.send(&["PING"]).unwrap();
+    }
+    let answered = |client: &mut Client| {
+        client.set_patience(Duration::from_millis(500));
+        client.receive().is_ok_and(|reply| reply == pong())
+    };
+    assert!(others.iter_mut().any(answered), "no worker answers");
+    clients[0].set_patience(Duration::from_millis(1));
+    assert!(
+        clients[0].receive().is_err(),
+        "the transaction has ended too early to tell"
+    );
+    for client in &mut clients[1..] {
+        assert_eq!(client.receive().unwrap(), Value::Bulk(b"new".to_vec()));
+    }
+}

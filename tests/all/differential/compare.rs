@@ -124,8 +124,9 @@ fn rule(words: &[Vec<u8>]) -> Rule {
     if name.starts_with(b"sort") && has("ALPHA") && !has("BY") && !has("GET") {
         return Rule::Texts;
     }
-    if name.starts_with(b"sort") && has("BY") {
-        // What has the same weight, or none, comes in the order of the data's structure.
+    if name.starts_with(b"sort") && (has("BY") || has("ALPHA")) {
+        // What has the same weight, or none, or is the same text up to a zero byte, comes in the order of the data's
+        // structure.
         return if has("LIMIT") {
             Rule::Shape
         } else {
