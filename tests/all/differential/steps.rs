@@ -171,9 +171,8 @@ impl<'s> Plan<'s> {
         let word = |word: &str| vec![word.as_bytes().to_vec()];
         if writer.random().chance(50) {
             // Redis does not see all changes of a stream's groups when it is watched; Forebay does.
-            let mut keys = vec![writer.key(""), writer.key("")];
+            let mut keys = vec![writer.key(""), writer.key(""), writer.key("set"), b"s0".to_vec()];
             keys.retain(|key| !key.starts_with(b"x"));
-            keys.push(writer.key("set"));
             steps.push(Step::Request(0, [vec![b"watch".to_vec()], keys].concat()));
             for connection in 0..CONNECTIONS {
                 if writer.random().chance(30) {
