@@ -90,7 +90,8 @@ impl Model {
             Step::Trim(trim) => self.trim(stream, trim),
             Step::SetLast(by) => {
                 let last_live = self.entries.last().map_or(StreamId::MIN, |(id, _)| *id);
-                self.last_id = StreamId::new(last_live.ms + by, last_live.seq);
+                // Not below what was removed: its traces stand in the block that new entries join.
+                self.last_id = StreamId::new(last_live.ms + by, last_live.seq).max(self.max_deleted_id);
                 stream.entries.set_ids(self.last_id, None, None);
             }
         }
