@@ -32,9 +32,7 @@ pub struct KeysCall<'a> {
     pub args: Args<'a>,
     /// The keys.
     pub keys: HeldKeys<'a>,
-    /// Whether it has waited, and runs again because one of its keys has changed.
-    pub woken: bool,
-    /// The index of that key.
+    /// The index of the key whose change has it run again, if it has waited.
     pub woken_by: Option<usize>,
     /// Where the reply goes.
     pub reply: Reply<'a>,
@@ -45,6 +43,11 @@ pub struct KeysCall<'a> {
 }
 
 impl KeysCall<'_> {
+    /// Whether it has waited, and runs again because one of its keys has changed.
+    pub fn is_woken(&self) -> bool {
+        self.woken_by.is_some()
+    }
+
     /// The indexes of the keys at which there may be something for a command that waits: all of them at first, later
     /// the one that has changed. What is at others belongs to those who waited there before.
     pub fn candidates(&self) -> Range<usize> {

@@ -19,30 +19,30 @@ const OTHERS: Flags = Flags(OWN.0 | ADMIN.0);
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
     Command::container("CLIENT", "2.4.0", "Groups the commands about client connections.", &[
-        row("GETNAME", 2, "", OWN, "2.6.9", "O(1)", getname, "Tells the name given to this connection."),
-        row("HELP", 2, "", LOADING.or(STALE), "5.0.0", "O(1)", help, "Explains the CLIENT commands."),
-        row("ID", 2, "", OWN, "5.0.0", "O(1)", id, "Tells the number of this connection."),
-        row("INFO", 2, "", OWN, "6.2.0", "O(1)", info, "Describes this connection.")
+        Command::on_session("GETNAME", 2, "", OWN, "2.6.9", "O(1)", getname, "Tells the name given to this connection."),
+        Command::on_session("HELP", 2, "", LOADING.or(STALE), "5.0.0", "O(1)", help, "Explains the CLIENT commands."),
+        Command::on_session("ID", 2, "", OWN, "5.0.0", "O(1)", id, "Tells the number of this connection."),
+        Command::on_session("INFO", 2, "", OWN, "6.2.0", "O(1)", info, "Describes this connection.")
             .tips(&["nondeterministic_output"]),
-        row("KILL", -3, KILL_ARGUMENTS, OTHERS, "2.4.0", "O(N) in the connections", kill,
+        Command::on_session("KILL", -3, KILL_ARGUMENTS, OTHERS, "2.4.0", "O(N) in the connections", kill,
             "Closes connections, one by address or all that fit the filters."),
-        row("LIST", -2, "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID id=<client-id [client-id ...]>]", OTHERS,
+        Command::on_session("LIST", -2, "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID id=<client-id [client-id ...]>]", OTHERS,
             "2.4.0", "O(N) in the connections", list, "Describes the open connections, a line for each.")
             .tips(&["nondeterministic_output"]),
-        row("NO-EVICT", 3, "enabled=<ON | OFF>", OTHERS, "7.0.0", "O(1)", no_evict,
+        Command::on_session("NO-EVICT", 3, "enabled=<ON | OFF>", OTHERS, "7.0.0", "O(1)", no_evict,
             "Spares this connection when client buffers take too much memory, or no longer does."),
-        row("NO-TOUCH", 3, "enabled=<ON | OFF>", OWN, "7.2.0", "O(1)", no_touch,
+        Command::on_session("NO-TOUCH", 3, "enabled=<ON | OFF>", OWN, "7.2.0", "O(1)", no_touch,
             "Lets this connection's commands leave the idle times of keys alone, or no longer."),
-        row("PAUSE", -3, "timeout mode=[WRITE | ALL]", OTHERS, "2.9.50", "O(1)", pause,
+        Command::on_session("PAUSE", -3, "timeout mode=[WRITE | ALL]", OTHERS, "2.9.50", "O(1)", pause,
             "Holds back the commands of all clients for a while."),
-        row("REPLY", 3, "<ON | OFF | SKIP>", OWN, "3.2.0", "O(1)", reply,
+        Command::on_session("REPLY", 3, "<ON | OFF | SKIP>", OWN, "3.2.0", "O(1)", reply,
             "Chooses whether this connection's commands are answered at all."),
-        row("SETINFO", 4, "attr=<LIB-NAME libname | LIB-VER libver>", OWN, "7.2.0", "O(1)", setinfo,
+        Command::on_session("SETINFO", 4, "attr=<LIB-NAME libname | LIB-VER libver>", OWN, "7.2.0", "O(1)", setinfo,
             "Notes the name or version of the library behind this connection."),
-        row("SETNAME", 3, "connection-name", OWN, "2.6.9", "O(1)", setname, "Names this connection."),
-        row("UNBLOCK", -3, "client-id [TIMEOUT | ERROR]", OTHERS, "5.0.0", "O(log N) in the connections", unblock,
+        Command::on_session("SETNAME", 3, "connection-name", OWN, "2.6.9", "O(1)", setname, "Names this connection."),
+        Command::on_session("UNBLOCK", -3, "client-id [TIMEOUT | ERROR]", OTHERS, "5.0.0", "O(log N) in the connections", unblock,
             "Releases another connection from a blocking command."),
-        row("UNPAUSE", 2, "", OTHERS.or(PASSES_PAUSE), "6.2.0", "O(N) in the paused clients", unpause,
+        Command::on_session("UNPAUSE", 2, "", OTHERS.or(PASSES_PAUSE), "6.2.0", "O(N) in the paused clients", unpause,
             "Lets paused clients go on."),
     ]),
 ];
@@ -50,31 +50,6 @@ pub const COMMANDS: &[Command] = &[
 const KILL_ARGUMENTS: &str = "filter=<ip:port:string | new-format=<[ID client-id] | \
     [TYPE normal_master_slave_pubsub=<NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | \
     [ADDR ip:port:string] | [LADDR ip:port:string] | [SKIPME yes/no] | [MAXAGE maxage:integer] ...>>";
-
-/// A row without keys whose handler works on the session.
-#[expect(clippy::too_many_arguments, reason = "a row of the table is read as one line")]
-const fn row(
-    name: &'static str,
-    arity: i32,
-    arguments: &'static str,
-    flags: Flags,
-    since: &'static str,
-    complexity: &'static str,
-    handler: fn(&mut SessionCall<'_>) -> Result,
-    summary: &'static str,
-) -> Command {
-    Command::new(
-        name,
-        arity,
-        arguments,
-        &[],
-        flags,
-        since,
-        complexity,
-        Handler::Session(handler),
-        summary,
-    )
-}
 
 fn id(call: &mut SessionCall<'_>) -> Result {
     call.reply.integer(call.session.client.id as i64);

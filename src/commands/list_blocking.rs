@@ -69,7 +69,7 @@ fn pop_first(
 ) -> Result<Attempt> {
     for index in call.candidates() {
         match pop(call, index) {
-            Err(Error::WrongType) if call.woken => {}
+            Err(Error::WrongType) if call.is_woken() => {}
             Ok(false) => {}
             Ok(true) => return Ok(Attempt::Done),
             Err(error) => return Err(error),
@@ -110,7 +110,7 @@ fn brpoplpush(call: &mut KeysCall<'_>) -> Result<Attempt> {
 fn move_when_there(call: &mut KeysCall<'_>, from: End, to: End, timeout_ms: u64) -> Result<Attempt> {
     // A change of the destination is no reason to take what is for those who waited for the source before.
     let is_for_us = match call.keys.peek_as::<List>(0) {
-        Err(_) if call.woken => false,
+        Err(_) if call.is_woken() => false,
         source => source?.is_some() && call.candidates().contains(&0),
     };
     if is_for_us && move_element(call, from, to)? {

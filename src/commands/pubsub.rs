@@ -17,61 +17,36 @@ const TELLS: Flags = Flags(PUBSUB.0 | LOADING.0 | STALE.0 | RELAYED.0);
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
-    row("PSUBSCRIBE", -2, "<pattern ...>", LISTENS, "2.0.0", "O(N) in the patterns given", psubscribe,
+    Command::on_session("PSUBSCRIBE", -2, "<pattern ...>", LISTENS, "2.0.0", "O(N) in the patterns given", psubscribe,
         "Listens to all channels whose names fit patterns."),
-    row("PUBLISH", 3, "channel:string message:string", PUBLISHES, "2.0.0",
+    Command::on_session("PUBLISH", 3, "channel:string message:string", PUBLISHES, "2.0.0",
         "O(N+M) in the listeners of the channel and the patterns of all clients", publish,
         "Sends a message to all who listen to a channel."),
-    row("PUNSUBSCRIBE", -1, "[pattern [pattern ...]]", LISTENS, "2.0.0", "O(N) in the patterns given", punsubscribe,
+    Command::on_session("PUNSUBSCRIBE", -1, "[pattern [pattern ...]]", LISTENS, "2.0.0", "O(N) in the patterns given", punsubscribe,
         "Stops listening to patterns of channels, or to all of them."),
-    row("SPUBLISH", 3, "shardchannel:string message:string", PUBLISHES, "7.0.0", "O(N) in the listeners of the channel", spublish,
+    Command::on_session("SPUBLISH", 3, "shardchannel:string message:string", PUBLISHES, "7.0.0", "O(N) in the listeners of the channel", spublish,
         "Sends a message to all who listen to a shard channel.").shard_channels(&[key_at(1, LOOK)]),
-    row("SSUBSCRIBE", -2, "shardchannel:string [shardchannel ...]", LISTENS, "7.0.0", "O(N) in the channels given", ssubscribe,
+    Command::on_session("SSUBSCRIBE", -2, "shardchannel:string [shardchannel ...]", LISTENS, "7.0.0", "O(N) in the channels given", ssubscribe,
         "Listens to shard channels.").shard_channels(&[keys_from(1, LOOK)]),
-    row("SUBSCRIBE", -2, "channel:string [channel ...]", LISTENS, "2.0.0", "O(N) in the channels given", subscribe,
+    Command::on_session("SUBSCRIBE", -2, "channel:string [channel ...]", LISTENS, "2.0.0", "O(N) in the channels given", subscribe,
         "Listens to channels."),
-    row("SUNSUBSCRIBE", -1, "[shardchannel:string [shardchannel ...]]", LISTENS, "7.0.0", "O(N) in the channels given", sunsubscribe,
+    Command::on_session("SUNSUBSCRIBE", -1, "[shardchannel:string [shardchannel ...]]", LISTENS, "7.0.0", "O(N) in the channels given", sunsubscribe,
         "Stops listening to shard channels, or to all of them.").shard_channels(&[keys_from(1, LOOK)]),
-    row("UNSUBSCRIBE", -1, "[channel:string [channel ...]]", LISTENS, "2.0.0", "O(N) in the channels given", unsubscribe,
+    Command::on_session("UNSUBSCRIBE", -1, "[channel:string [channel ...]]", LISTENS, "2.0.0", "O(N) in the channels given", unsubscribe,
         "Stops listening to channels, or to all of them."),
     Command::container("PUBSUB", "2.8.0", "Groups the commands that tell who listens to what.", &[
-        row("CHANNELS", -2, "[pattern]", TELLS, "2.8.0", "O(N) in the channels that have listeners", channels,
+        Command::on_session("CHANNELS", -2, "[pattern]", TELLS, "2.8.0", "O(N) in the channels that have listeners", channels,
             "Lists the channels that have listeners."),
-        row("HELP", 2, "", LOADING.or(STALE), "6.2.0", "O(1)", help, "Explains the PUBSUB commands."),
-        row("NUMPAT", 2, "", TELLS, "2.8.0", "O(1)", numpat, "Counts the patterns that have listeners."),
-        row("NUMSUB", -2, "[channel:string [channel ...]]", TELLS, "2.8.0", "O(N) in the channels given", numsub,
+        Command::on_session("HELP", 2, "", LOADING.or(STALE), "6.2.0", "O(1)", help, "Explains the PUBSUB commands."),
+        Command::on_session("NUMPAT", 2, "", TELLS, "2.8.0", "O(1)", numpat, "Counts the patterns that have listeners."),
+        Command::on_session("NUMSUB", -2, "[channel:string [channel ...]]", TELLS, "2.8.0", "O(N) in the channels given", numsub,
             "Counts the listeners of channels."),
-        row("SHARDCHANNELS", -2, "[pattern]", TELLS, "7.0.0", "O(N) in the shard channels that have listeners",
+        Command::on_session("SHARDCHANNELS", -2, "[pattern]", TELLS, "7.0.0", "O(N) in the shard channels that have listeners",
             shardchannels, "Lists the shard channels that have listeners."),
-        row("SHARDNUMSUB", -2, "[shardchannel:string [shardchannel ...]]", TELLS, "7.0.0", "O(N) in the channels given",
+        Command::on_session("SHARDNUMSUB", -2, "[shardchannel:string [shardchannel ...]]", TELLS, "7.0.0", "O(N) in the channels given",
             shardnumsub, "Counts the listeners of shard channels."),
     ]),
 ];
-
-/// A row without keys whose handler works on the session.
-#[expect(clippy::too_many_arguments, reason = "a row of the table is read as one line")]
-const fn row(
-    name: &'static str,
-    arity: i32,
-    arguments: &'static str,
-    flags: Flags,
-    since: &'static str,
-    complexity: &'static str,
-    handler: fn(&mut SessionCall<'_>) -> Result,
-    summary: &'static str,
-) -> Command {
-    Command::new(
-        name,
-        arity,
-        arguments,
-        &[],
-        flags,
-        since,
-        complexity,
-        Handler::Session(handler),
-        summary,
-    )
-}
 
 fn subscribe(call: &mut SessionCall<'_>) -> Result {
     join(call, Kind::Channel, b"subscribe")

@@ -622,6 +622,32 @@ impl Command {
         }
     }
 
+    /// A row without keys whose handler works on the session.
+    #[expect(clippy::too_many_arguments, reason = "a row of the table is read as one line")]
+    pub const fn on_session(
+        name: &'static str,
+        arity: i32,
+        arguments: &'static str,
+        flags: Flags,
+        since: &'static str,
+        complexity: &'static str,
+        handler: fn(&mut SessionCall<'_>) -> Result,
+        summary: &'static str,
+    ) -> Self {
+        let handler = Handler::Session(handler);
+        Self::new(
+            name,
+            arity,
+            arguments,
+            &[],
+            flags,
+            since,
+            complexity,
+            handler,
+            summary,
+        )
+    }
+
     /// A row that has only subcommands.
     pub const fn container(
         name: &'static str,

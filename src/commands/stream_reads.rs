@@ -41,7 +41,8 @@ fn xread(call: &mut KeysCall<'_>) -> Result<Attempt> {
     let mut answer = Answer::begin(call);
     for (index, start) in starts.iter().enumerate() {
         let Start::Behind(seen) = *start else { continue };
-        let Some(stream) = look(&mut call.keys, index, call.woken)? else {
+        let woken = call.is_woken();
+        let Some(stream) = look(&mut call.keys, index, woken)? else {
             continue;
         };
         if stream.entries.last_live_id() > Some(seen) {
@@ -96,7 +97,8 @@ fn start_of_group_read(word: &[u8], _: Option<&Stream>) -> Result<Start> {
 
 /// Whether there is something to reply of a stream; of what a consumer has, that may be nothing.
 fn is_ready(call: &mut KeysCall<'_>, index: usize, start: Start, group: &[u8]) -> Result<bool> {
-    let Some(stream) = look(&mut call.keys, index, call.woken)? else {
+    let woken = call.is_woken();
+    let Some(stream) = look(&mut call.keys, index, woken)? else {
         return Ok(false);
     };
     let group = stream.group(group).expect("the group was looked up");
@@ -254,7 +256,11 @@ impl<'r> ReadOptions<'r> {
             in_group,
             group: b"",
             consumer: b"",
-            count: if call.woken { Self::WOKEN_COUNT } else { usize::MAX },
+            count: if call.is_woken() {
+                Self::WOKEN_COUNT
+            } else {
+                usize::MAX
+            },
             timeout_ms: None,
             acknowledge_later: true,
             streams: args,
@@ -322,9 +328,10 @@ impl<'r> ReadOptions<'r> {
         }
         let mut starts = Starts::new();
         for (index, word) in self.streams.skip(count).enumerate() {
-            let stream = look(&mut call.keys, index, call.woken)?;
+            let woken = call.is_woken();
+            let stream = look(&mut call.keys, index, woken)?;
             if self.in_group {
-                self.expect_group(stream, self.key(index), call.woken)?;
+                self.expect_group(stream, self.key(index), woken)?;
             }
             starts.push(parse(word, stream)?);
         }

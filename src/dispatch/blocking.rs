@@ -199,7 +199,8 @@ fn next_waiting(name: &FullName, from: Ticket, worker: &Worker, now_ms: u64) -> 
     Some((ticket, Key::find(&mut shard, &name.key, hash, visit).exists()))
 }
 
-/// Runs a request that waits, for the key that has changed; if there is something for it, sends the reply to its client.
+/// Runs a request that waits, for the key that has changed; if there is something for it, sends the reply to its
+/// client.
 fn serve_request(request: &WaitingRequest, key: &[u8], worker: &Worker, now_ms: u64) {
     let mut answer = request.answer();
     if answer.is_none() {

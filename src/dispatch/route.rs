@@ -202,7 +202,6 @@ pub fn attempt_woken(
     let named = Named::of(run.entry, run.request, worker);
     let shards = worker.services.store.lock_all_of(&named.hashes);
     let mut call = run.keys_call(&named.names, shards, worker, out);
-    call.woken = true;
     call.woken_by = named.names.iter().position(|(name, _)| *name == key);
     let attempt = handler(&mut call);
     worker.note_ready(call.keys.take_ready());
@@ -250,7 +249,6 @@ impl<'a> Run<'a> {
             reply: Reply::new(out, self.protocol),
             visit: self.visit,
             services: &worker.services,
-            woken: false,
             woken_by: None,
         }
     }

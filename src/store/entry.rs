@@ -288,7 +288,8 @@ impl Entry {
     }
 
     /// Lends the value's bytes for editing, grown with zero bytes to `len` if it is shorter; an integer becomes
-    /// its digits first, and something else than a text is dropped. Marks the value as edited. O(1) amortised over growing edits, beside the zeroing.
+    /// its digits first, and something else than a text is dropped. Marks the value as edited. O(1) amortised over
+    /// growing edits, beside the zeroing.
     pub fn edit(&mut self, len: usize) -> &mut [u8] {
         if !self.view().kind().is_text() {
             self.replace(Text::Bytes(b""), self.view().deadline_ms());

@@ -204,8 +204,8 @@ impl<'s> Key<'s> {
     }
 
     /// Changes the structure in place; `change` gives its result and how many changes it made. If it made any,
-    /// `event` is told unless it is empty; a structure that is void then is removed. `None` if there is no entry; fails if the key holds
-    /// something else.
+    /// `event` is told unless it is empty; a structure that is void then is removed. `None` if there is no entry; fails
+    /// if the key holds something else.
     pub fn update<T: Stored, R>(
         &mut self,
         event: &str,
@@ -438,7 +438,8 @@ impl<'s> Key<'s> {
         }
     }
 
-    /// Removes the entry at `position` if it is dead, or what of it is, and looks away from it if it is of an old generation.
+    /// Removes the entry at `position` if it is dead, or what of it is, and looks away from it if it is of an old
+    /// generation.
     #[inline]
     fn discard_unusable(&mut self, position: Position) {
         let entry = self.shard.entry(self.visit.db, position);

@@ -188,7 +188,7 @@ fn pop_first(
         let mut key = call.keys.get(index);
         let name = key.name();
         match end.pop(&mut key, count, |members| reply(name, members, &mut call.reply)) {
-            Err(Error::WrongType) if call.woken => {}
+            Err(Error::WrongType) if call.is_woken() => {}
             Ok(false) => {}
             popped => return popped,
         }

@@ -1,12 +1,8 @@
 //! Members chosen at random, each with the same chance.
 
-use std::collections::HashSet;
-
-use ahash::RandomState;
-
 use super::{Repr, Set, SetLimits};
 use crate::values::packed::Packed;
-use crate::values::random::Random;
+use crate::values::random::{Choice, Random, numbers_below};
 use crate::values::short_bytes::ShortBytes;
 use crate::values::table::Table;
 use crate::values::text::Text;
@@ -124,39 +120,4 @@ fn take_some(table: &mut Table<ShortBytes>, count: usize, limits: SetLimits, ran
         taken.add(&member, limits);
     }
     taken
-}
-
-/// Chooses a number of items while going through them once (selection sampling: Knuth, The Art of Computer
-/// Programming 3.4.2, algorithm S).
-struct Choice {
-    wanted: usize,
-    ahead: usize,
-}
-
-impl Choice {
-    /// To choose `wanted` of `ahead` items.
-    fn new(wanted: usize, ahead: usize) -> Self {
-        Self { wanted, ahead }
-    }
-
-    /// Whether the next item is chosen.
-    fn takes_next(&mut self, random: &mut Random) -> bool {
-        let takes = random.below(self.ahead.max(1)) < self.wanted;
-        self.ahead = self.ahead.saturating_sub(1);
-        self.wanted -= usize::from(takes);
-        takes
-    }
-}
-
-/// Draws `count` different numbers below `bound`, which is not smaller (R. W. Floyd: Bentley, Programming Pearls, 1987).
-/// O(count).
-fn numbers_below(bound: usize, count: usize, random: &mut Random) -> HashSet<usize, RandomState> {
-    let mut drawn = HashSet::with_capacity_and_hasher(count, RandomState::new());
-    for top in bound - count..bound {
-        let number = random.below(top + 1);
-        if !drawn.insert(number) {
-            drawn.insert(top);
-        }
-    }
-    drawn
 }

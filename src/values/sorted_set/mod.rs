@@ -18,7 +18,7 @@ mod walk;
 
 use super::heap::{Collection, size_class};
 use super::packed::PackedLimits;
-use super::random::Random;
+use super::random::{Choice, Random, numbers_below};
 use member_index::MemberHash;
 use run::{Place, Run};
 pub use run::{Scored, is_same_score};
@@ -230,24 +230,13 @@ impl SortedSet {
     /// Shows `count` different members picked at random, or all if there are no more, in no order that tells anything.
     /// O(count log N), or O(N).
     pub fn sample<'a>(&'a self, count: usize, random: &mut Random, mut each: impl FnMut(Scored<'a>)) {
-        let len = self.len();
-        let mut missing = count.min(len);
-        if self.is_packed() || missing > len / PASS_FACTOR {
-            // Selection sampling: Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S.
-            for (entry, left) in self.iter().zip((1..=len).rev()) {
-                if random.below(left) < missing {
-                    missing -= 1;
-                    each(entry);
-                }
-            }
+        let count = count.min(self.len());
+        if self.is_packed() || count > self.len() / PASS_FACTOR {
+            let mut choice = Choice::new(count, self.len());
+            self.iter().filter(|_| choice.takes_next(random)).for_each(each);
             return;
         }
-        // Bentley and Floyd 1987, "A sample of brilliance".
-        let mut picked = HashSet::with_capacity_and_hasher(missing, RandomState::new());
-        for last in len - missing..len {
-            let rank = random.below(last + 1);
-            let rank = if picked.contains(&rank) { last } else { rank };
-            picked.insert(rank);
+        for rank in numbers_below(self.len(), count, random) {
             each(self.get(rank).expect("it is below the number of members"));
         }
     }
