@@ -9,11 +9,7 @@ const KEYS: usize = 100_000;
 /// A step that visits all keys in an order without pattern: it has no divisor in common with [`KEYS`].
 const STRIDE: usize = 61_803;
 const VALUE: [u8; 64] = [b'v'; 64];
-const VISIT: Visit = Visit {
-    now_ms: 1_700_000_000_000,
-    db: 0,
-    touch: true,
-};
+const VISIT: Visit = Visit::new(0, 1_700_000_000_000);
 
 fn key(index: usize) -> Vec<u8> {
     format!("key:{:012}", index * STRIDE % KEYS).into_bytes()

@@ -121,6 +121,10 @@ pub const LINGER_MS_MAX: u64 = 2_000;
 /// forgets those whose time is over, then all. They are not charged to `maxmemory`: 16 MB in all.
 pub const ABSENT_KEYS_REMEMBERED_MAX: usize = 128;
 
+/// Copies of one shard that are to be fetched anew and nobody has taken note of yet: they are wished for again with
+/// the next read.
+pub const REFRESH_WISHES_MAX: usize = 16;
+
 /// How long a command may still wait for upstream when its client sends no more, or the server shuts down.
 pub const LEAVING_WAIT_MS_MAX: u64 = 5_000;
 

@@ -21,7 +21,8 @@ use crate::stats::slowlog::Slowlog;
 use crate::stats::upstream::UpstreamStats;
 use crate::stats::vitals::Vitals;
 use crate::store::eviction::{Tuning, by_name};
-use crate::store::{Store, rdb};
+use crate::store::{CopyRules, FreshnessRules, Store, rdb};
+use crate::values::prefix_map::PrefixMap;
 use crate::waiting::WaitingRequests;
 
 /// Writes INFO sections that belong to parts which commands do not know: lines `name:value` under `# Title`.
@@ -148,6 +149,7 @@ impl Services {
             memory.samples,
             tuning,
         );
+        self.store.set_freshness(freshness_rules(&config));
         let statistics = &config.statistics;
         self.slowlog
             .configure(statistics.slowlog_threshold, statistics.slowlog_len_max);
@@ -165,4 +167,15 @@ fn random_hex_40() -> String {
     let random = ahash::RandomState::new();
     let parts = [0u8, 1, 2].map(|part| format!("{:016x}", random.hash_one(part)));
     parts.concat()[..40].to_owned()
+}
+
+/// How old copies may be, by namespace.
+fn freshness_rules(config: &Config) -> FreshnessRules {
+    let rules = CopyRules {
+        max_stale_ms: 3_600_000,
+        rescues: true,
+        is_local: config.upstream.mode() == crate::config::TierMode::Off,
+        ..CopyRules::default()
+    };
+    FreshnessRules::new(PrefixMap::new(vec![(Vec::new(), rules)]))
 }

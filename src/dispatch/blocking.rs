@@ -191,11 +191,7 @@ fn next_waiting(name: &FullName, from: Ticket, worker: &Worker, now_ms: u64) -> 
     let hash = store.hash(&name.key);
     let mut shard = store.lock(hash);
     let ticket = shard.attention().next_waiting(name, from)?;
-    let visit = Visit {
-        now_ms,
-        db: name.db,
-        touch: false,
-    };
+    let visit = Visit::new(name.db, now_ms);
     Some((ticket, Key::find(&mut shard, &name.key, hash, visit).exists()))
 }
 
@@ -207,11 +203,7 @@ fn serve_request(request: &WaitingRequest, key: &[u8], worker: &Worker, now_ms: 
         return;
     }
     let mut reply = Vec::new();
-    let visit = Visit {
-        now_ms,
-        db: request.db,
-        touch: true,
-    };
+    let visit = Visit::new(request.db, now_ms);
     let outcome = match route::attempt_woken(request, key, visit, worker, &mut reply) {
         Ok(false) => return,
         Ok(true) => Ok(reply),

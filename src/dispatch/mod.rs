@@ -383,9 +383,8 @@ async fn relay(request: Request<'_>, session: &mut Session, worker: &Worker, out
 #[inline]
 fn visit(session: &Session, turn: &Turn) -> Visit {
     Visit {
-        now_ms: turn.now_ms,
-        db: session.db,
         touch: !session.no_touch,
+        ..Visit::new(session.db, turn.now_ms)
     }
 }
 

@@ -375,11 +375,7 @@ fn keyspace(services: &Services, lines: &mut Lines) {
 /// stand in the order of a hash with a random key, so the first ones are a fair sample.
 fn average_ttl_ms(services: &Services, db: usize) -> u64 {
     const SAMPLE: usize = 256;
-    let visit = Visit {
-        now_ms: services.clock.unix_ms(),
-        db,
-        touch: false,
-    };
+    let visit = Visit::new(db, services.clock.unix_ms());
     let (mut sum_ms, mut count) = (0, 0);
     services.store.scan(Cursor(0), SAMPLE, visit, |entry| {
         if let Some(deadline_ms) = entry.deadline_ms() {

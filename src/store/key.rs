@@ -3,6 +3,8 @@
 use super::Visit;
 use super::entry::{Entry, EntryRef, Kind};
 use super::events::Class;
+use super::freshness::{Freshness, refreshes_early};
+use super::generation::{DIRTY, Trust};
 use super::hash::KeyHash;
 use super::object::{ObjectRef, Stored};
 use super::shard::Shard;
@@ -22,6 +24,8 @@ pub struct Key<'s> {
     hash: KeyHash,
     visit: Visit,
     position: Option<Position>,
+    /// An entry that may not be served to this visit and is kept for others.
+    hidden: Option<Position>,
 }
 
 impl<'s> Key<'s> {
@@ -35,9 +39,10 @@ impl<'s> Key<'s> {
             hash,
             visit,
             position,
+            hidden: None,
         };
         if let Some(position) = position {
-            key.discard_unusable(position);
+            key.look_closer(position);
         }
         key
     }
@@ -46,8 +51,7 @@ impl<'s> Key<'s> {
     pub fn peek_in<'a>(shard: &'a Shard, name: &[u8], hash: KeyHash, visit: Visit) -> Option<EntryRef<'a>> {
         let entry = shard.entry(visit.db, shard.find(visit.db, hash, name)?);
         let dead = entry.deadline_ms().is_some_and(|at| at <= visit.now_ms);
-        let outdated = entry.generation() != shard.settings().generation();
-        (!dead && !outdated).then_some(entry)
+        (!dead && shard.settings().counts_as_current(entry)).then_some(entry)
     }
 
     /// The key itself.
@@ -312,6 +316,7 @@ impl<'s> Key<'s> {
         );
         let Visit { db, now_ms, .. } = self.visit;
         self.discard();
+        self.discard_hidden();
         self.position = Some(self.shard.adopt(db, self.hash, entry, now_ms));
         self.notify(Class::NEW, "new");
         self.changed();
@@ -379,10 +384,11 @@ impl<'s> Key<'s> {
         Key::find(self.shard, self.name, self.hash, Visit { db, ..self.visit })
     }
 
-    /// Whether upstream was found not to have the key, a short while ago.
+    /// Whether the key is known not to exist, though it may be a copy of something: it was removed here and upstream
+    /// does not know yet, or upstream was found not to have it, a short while ago.
     pub fn is_known_missing(&mut self) -> bool {
         let Visit { db, now_ms, .. } = self.visit;
-        self.shard
+        self.shard.is_dirty(db, self.name) || self.shard
             .known_absent()
             .is_some_and(|absent| absent.is_missing(db, self.name, now_ms))
     }
@@ -391,6 +397,7 @@ impl<'s> Key<'s> {
     #[inline]
     fn create(&mut self, entry: Entry) -> Position {
         let Visit { db, now_ms, .. } = self.visit;
+        self.discard_hidden();
         let position = self.shard.insert(db, self.hash, entry, now_ms);
         self.position = Some(position);
         self.notify(Class::NEW, "new");
@@ -438,25 +445,86 @@ impl<'s> Key<'s> {
         }
     }
 
-    /// Removes the entry at `position` if it is dead, or what of it is, and looks away from it if it is of an old
-    /// generation.
+    /// Removes the entry at `position` if it is dead, or what of it is, and decides whether this visit may be served
+    /// one that is not sound.
     #[inline]
-    fn discard_unusable(&mut self, position: Position) {
+    fn look_closer(&mut self, position: Position) {
         let entry = self.shard.entry(self.visit.db, position);
-        if entry.due_ms().is_some_and(|at| at <= self.visit.now_ms) {
-            self.discard_dead(position);
-        } else if entry.generation() != self.shard.settings().generation() {
-            self.discard();
+        let settings = self.shard.settings();
+        let is_due = |at: u64| at <= self.visit.now_ms.saturating_add(settings.early_window_ms());
+        if entry.due_ms().is_some_and(is_due) {
+            self.judge_deadline(position);
+        } else if entry.generation() != settings.generations.current() {
+            self.judge_generation(position);
         }
     }
 
-    /// Removes what is dead of the entry at `position`.
+    /// Removes what is dead of the entry at `position`, unless a dead copy may be served; wishes for what will be
+    /// dead soon.
     #[cold]
-    fn discard_dead(&mut self, position: Position) {
-        let Visit { db, now_ms, .. } = self.visit;
-        if !self.shard.remove_dead(db, position, now_ms, usize::MAX) {
+    fn judge_deadline(&mut self, position: Position) {
+        let Visit { db, now_ms, freshness, .. } = self.visit;
+        let entry = self.shard.entry(db, position);
+        let left_ms = entry.due_ms().map_or(i64::MAX, |at| at as i64 - now_ms as i64);
+        let dies_whole = entry.deadline_ms() == entry.due_ms();
+        let rules = self.shard.rules_of(db, position);
+        if left_ms > 0 {
+            let lead_ms = rules.early_refresh_ms;
+            let is_early = freshness > Freshness::Sound && lead_ms > 0 && dies_whole;
+            if is_early && refreshes_early(left_ms as u64, lead_ms, self.shard.random.bits()) {
+                self.shard.wish(db, self.name);
+            }
+        } else if dies_whole && rules.serves_dead(left_ms.unsigned_abs(), freshness) {
+            self.serve_stale(freshness == Freshness::Lenient);
+        } else if !self.shard.remove_dead(db, position, now_ms, usize::MAX) {
             self.position = None;
-        } else if self.shard.entry(db, position).generation() != self.shard.settings().generation() {
+            return;
+        }
+        if self.shard.entry(db, position).generation() != self.shard.settings().generations.current() {
+            self.judge_generation(position);
+        }
+    }
+
+    /// Decides on the entry at `position`, which is of an earlier generation, or upstream does not know it yet.
+    #[cold]
+    fn judge_generation(&mut self, position: Position) {
+        let Visit { db, now_ms, freshness, .. } = self.visit;
+        let generation = self.shard.entry(db, position).generation();
+        if generation == DIRTY {
+            return;
+        }
+        let rules = self.shard.rules_of(db, position);
+        let settings = self.shard.settings();
+        let is_cut = settings.is_cut();
+        match settings.generations.trust(generation, &rules) {
+            Trust::Sound => self.shard.renew(db, position),
+            Trust::Suspect { since_ms } => {
+                let age_ms = now_ms.saturating_sub(since_ms);
+                if rules.serves_suspect(age_ms, freshness, is_cut) {
+                    self.serve_stale(freshness == Freshness::Lenient && !is_cut);
+                } else if freshness > Freshness::Sound && rules.keeps_suspect(age_ms) {
+                    self.hidden = self.position.take();
+                } else {
+                    self.discard();
+                }
+            }
+            Trust::Void => _ = self.discard(),
+        }
+    }
+
+    /// The visit is served what is not sound; `wishes` that it be fetched anew.
+    fn serve_stale(&mut self, wishes: bool) {
+        self.shard.totals.stale_served += 1;
+        if wishes {
+            self.shard.wish(self.visit.db, self.name);
+        }
+    }
+
+    /// Removes an entry that is not shown to this visit.
+    #[inline]
+    fn discard_hidden(&mut self) {
+        if let Some(position) = self.hidden.take() {
+            self.position = Some(position);
             self.discard();
         }
     }
@@ -465,5 +533,8 @@ impl<'s> Key<'s> {
     fn changed(&mut self) {
         self.shard.totals.changes += 1;
         self.shard.note_change(self.visit.db, self.name);
+        if self.visit.defers {
+            self.shard.touch_dirty(self.visit.db, self.name, self.position);
+        }
     }
 }

@@ -177,11 +177,7 @@ mod tests {
 
     use crate::store::{Key, Store, Visit};
 
-    const VISIT: Visit = Visit {
-        now_ms: 1,
-        db: 0,
-        touch: true,
-    };
+    const VISIT: Visit = Visit::new(0, 1);
 
     fn add(store: &Store, key: &[u8]) -> usize {
         let hash = store.hash(key);

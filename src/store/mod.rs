@@ -5,10 +5,12 @@
 
 mod absent;
 mod attention;
+mod dirty;
 mod entry;
 pub mod events;
 pub mod eviction;
 mod expiry;
+mod freshness;
 mod generation;
 mod hash;
 mod key;
@@ -25,18 +27,23 @@ mod table;
 mod tests;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
 
 pub use absent::Approach;
 pub use attention::{FullName, Ticket, Watch};
+pub use dirty::{Noted, SharedName};
 pub use entry::{Entry, EntryRef};
 pub use events::Class;
 use events::Observer;
 use eviction::{POLICIES, Policy, Tuning};
+pub use freshness::{CopyRules, Freshness, FreshnessRules, Suspects};
+use generation::{DIRTY, Generations};
 pub use hash::KeyHash;
 use hash::KeyHasher;
 pub use key::{Key, WrongType};
@@ -69,6 +76,23 @@ pub struct Visit {
     pub db: usize,
     /// Whether reads count for eviction (not with CLIENT NO-TOUCH).
     pub touch: bool,
+    /// How old a copy may be.
+    pub freshness: Freshness,
+    /// Whether changes are to be carried upstream later: see [`Shard::take_touched`].
+    pub defers: bool,
+}
+
+impl Visit {
+    /// A visit of what is sound, whose reads count.
+    pub const fn new(db: usize, now_ms: u64) -> Self {
+        Self {
+            now_ms,
+            db,
+            touch: true,
+            freshness: Freshness::Sound,
+            defers: false,
+        }
+    }
 }
 
 /// How a fetch from upstream ended, for those who waited for it.
@@ -101,6 +125,10 @@ pub struct Totals {
     pub evicted: u64,
     /// Changes of entries asked for by clients.
     pub changes: u64,
+    /// Copies served though they were suspect or dead.
+    pub stale_served: u64,
+    /// Changes by others of keys whose state here upstream did not know yet.
+    pub conflicts: u64,
 }
 
 /// The size of one database.
@@ -134,8 +162,12 @@ pub struct Settings {
     samples: AtomicUsize,
     lfu_log_factor: AtomicU32,
     lfu_decay_minutes: AtomicU32,
-    generation: AtomicU8,
-    generations_unpurged: AtomicU32,
+    generations: Generations,
+    freshness: ArcSwap<FreshnessRules>,
+    /// The same as in `freshness`, where a lookup looks: see [`FreshnessRules`].
+    early_window_ms: AtomicU64,
+    /// Whether it is known that upstream can't be asked.
+    is_cut: AtomicBool,
     sweeps: AtomicBool,
     /// The classes of events that are told to the observer.
     observed: AtomicU16,
@@ -170,8 +202,20 @@ impl Settings {
     }
 
     #[inline]
-    fn generation(&self) -> u8 {
-        self.generation.load(Relaxed)
+    fn early_window_ms(&self) -> u64 {
+        self.early_window_ms.load(Relaxed)
+    }
+
+    #[inline]
+    fn is_cut(&self) -> bool {
+        self.is_cut.load(Relaxed)
+    }
+
+    /// Whether an entry is of the current generation, or not known to upstream yet.
+    #[inline]
+    fn counts_as_current(&self, entry: EntryRef<'_>) -> bool {
+        let generation = entry.generation();
+        generation == DIRTY || generation == self.generations.current()
     }
 }
 
@@ -183,6 +227,8 @@ pub struct Store {
     evict_next: AtomicUsize,
     /// The shard that the sweep goes on with.
     sweep_next: AtomicUsize,
+    /// Held while a generation begins.
+    beginning: Mutex<()>,
 }
 
 /// Shards locked together, in index order. Made for one command; O(keys).
@@ -236,8 +282,10 @@ impl Store {
             samples: AtomicUsize::new(5),
             lfu_log_factor: AtomicU32::new(10),
             lfu_decay_minutes: AtomicU32::new(1),
-            generation: AtomicU8::new(0),
-            generations_unpurged: AtomicU32::new(0),
+            generations: Generations::default(),
+            freshness: ArcSwap::default(),
+            early_window_ms: AtomicU64::new(0),
+            is_cut: AtomicBool::new(false),
             sweeps: AtomicBool::new(true),
             observed: AtomicU16::new(0),
             observer: OnceLock::new(),
@@ -250,7 +298,19 @@ impl Store {
             settings,
             evict_next: AtomicUsize::new(0),
             sweep_next: AtomicUsize::new(0),
+            beginning: Mutex::new(()),
         }
+    }
+
+    /// Puts the rules on how old copies may be in force.
+    pub fn set_freshness(&self, rules: FreshnessRules) {
+        self.settings.early_window_ms.store(rules.early_window_ms, Relaxed);
+        self.settings.freshness.store(Arc::new(rules));
+    }
+
+    /// Notes whether upstream can't be asked: what may be served then is served without asking.
+    pub fn set_cut(&self, is_cut: bool) {
+        self.settings.is_cut.store(is_cut, Relaxed);
     }
 
     /// How many databases there are.
@@ -441,6 +501,8 @@ impl Store {
             sum.expired_fields += shard.totals.expired_fields;
             sum.evicted += shard.totals.evicted;
             sum.changes += shard.totals.changes;
+            sum.stale_served += shard.totals.stale_served;
+            sum.conflicts += shard.totals.conflicts;
         }
         (sum, bytes.max(0) as u64)
     }
@@ -525,12 +587,18 @@ impl Store {
         let landing = match fetched {
             Fetched::Failed(error) => Landing::Failed(error),
             _ if !keep => Landing::Overtaken,
+            // What a client changed here meanwhile is newer.
+            _ if shard.is_dirty(visit.db, key) => Landing::Overtaken,
             Fetched::Value { value, deadline_ms } if has_room => {
                 Key::find(&mut shard, key, hash, visit).place(value.into_entry(key, deadline_ms));
                 Landing::Resident
             }
-            Fetched::Value { .. } => Landing::NotKept,
+            Fetched::Value { .. } => {
+                shard.drop_copy(visit.db, key, hash);
+                Landing::NotKept
+            }
             Fetched::Missing { until_ms } => {
+                shard.drop_copy(visit.db, key, hash);
                 if until_ms > visit.now_ms {
                     shard
                         .absent()
@@ -539,6 +607,7 @@ impl Store {
                 Landing::Missing
             }
             Fetched::NotKept => {
+                shard.drop_copy(visit.db, key, hash);
                 shard.absent().remember_elsewhere(visit.db, key, visit.now_ms);
                 Landing::NotKept
             }
@@ -559,19 +628,34 @@ impl Store {
             absent.overtake(key);
         }
         let mut removed = false;
+        if self.settings.freshness.load().of(key).is_local {
+            return false;
+        }
         for db in 0..self.settings.databases {
-            if let Some(position) = shard.find(db, hash, key) {
-                let entry = shard.remove(db, position);
-                shard.discard(entry);
-                removed = true;
+            if shard.is_dirty(db, key) {
+                shard.totals.conflicts += 1;
+            } else {
+                removed |= shard.drop_copy(db, key, hash);
             }
         }
         removed
     }
 
-    /// Everything may have been written: all copies go, and fetches under way leave none.
-    pub fn invalidate_all(&self) -> usize {
-        self.flush_all()
+    /// Everything may have been written: all copies go, and fetches under way leave none. What upstream does not know
+    /// of yet stays.
+    pub fn invalidate_all(&self, now_ms: u64) {
+        let has_local = self.settings.freshness.load().has_local;
+        if !has_local && self.shards.iter().all(|shard| shard.lock().dirty.is_none()) {
+            self.flush_all();
+        } else {
+            self.void_all(now_ms);
+        }
+    }
+
+    /// Removes the copies of one shard for which `is_wanted` holds; gives their number, and whether there are more
+    /// shards. What upstream does not know of yet stays. Linear in the shard's entries.
+    pub fn drop_copies_of_shard(&self, index: usize, is_wanted: &dyn Fn(&[u8]) -> bool) -> Option<usize> {
+        Some(self.shards.get(index)?.lock().drop_copies(is_wanted))
     }
 
     fn evict_one(&self, home: Option<usize>, now_ms: u64, buckets_max: usize) -> bool {

@@ -159,11 +159,7 @@ mod tests {
     use super::*;
     use crate::store::Key;
 
-    const VISIT: Visit = Visit {
-        now_ms: 1_000_000,
-        db: 0,
-        touch: true,
-    };
+    const VISIT: Visit = Visit::new(0, 1_000_000);
 
     fn put(store: &Store, name: &[u8], deadline_ms: Option<u64>) {
         let hash = store.hash(name);

@@ -9,13 +9,17 @@ use smallvec::SmallVec;
 
 use super::absent::AbsentKeys;
 use super::attention::{Attention, FullName};
+use super::dirty::DirtyKeys;
 use super::entry::{Entry, EntryRef};
 use super::events::Class;
 use super::eviction::{Candidate, Policy};
 use super::expiry::DeadlineCounts;
+use super::freshness::CopyRules;
+use super::generation::DIRTY;
 use super::hash::KeyHash;
 use super::table::{Position, Table};
 use super::{Settings, Totals};
+use crate::limits::REFRESH_WISHES_MAX;
 use crate::values::hash::Hash;
 use crate::values::heap::Collection;
 use crate::values::random::Random;
@@ -33,6 +37,8 @@ pub struct Keyspace {
     pub(super) swept_at_ms: u64,
     /// Bytes of the entries, without the table.
     entry_bytes: usize,
+    /// How many of them are of the current generation, or not known to upstream yet.
+    pub(super) current: usize,
 }
 
 impl Keyspace {
@@ -113,6 +119,9 @@ pub struct Shard {
     settings: Arc<Settings>,
     absent: Option<Box<AbsentKeys>>,
     attention: Option<Box<Attention>>,
+    pub(super) dirty: Option<Box<DirtyKeys>>,
+    /// Copies that are to be fetched anew, though they were served.
+    wishes: Vec<FullName>,
     /// Entries and tables.
     used_bytes: i64,
     /// The part of `used_bytes` that the budget does not know yet.
@@ -132,6 +141,8 @@ impl Shard {
             settings,
             absent: None,
             attention: None,
+            dirty: None,
+            wishes: Vec::new(),
             used_bytes: 0,
             unreported: 0,
             random: Random::new(seed),
@@ -176,6 +187,69 @@ impl Shard {
             return Vec::new();
         }
         self.with_attention(Attention::take_ready).unwrap_or_default()
+    }
+
+    /// Removes a copy, whatever its generation; tells whether there was one. What upstream does not know of yet stays.
+    pub(super) fn drop_copy(&mut self, db: usize, key: &[u8], hash: KeyHash) -> bool {
+        let position = self.find(db, hash, key);
+        let position = position.filter(|at| self.entry(db, *at).generation() != DIRTY);
+        if let Some(position) = position {
+            let entry = self.remove(db, position);
+            self.discard(entry);
+        }
+        position.is_some()
+    }
+
+    /// Removes the copies whose keys are wanted; see [`super::Store::drop_copies_of_shard`].
+    pub(super) fn drop_copies(&mut self, is_wanted: &dyn Fn(&[u8]) -> bool) -> usize {
+        let mut dropped = 0;
+        for db in 0..self.settings.databases {
+            let Some(table) = self.keyspace(db).map(|keyspace| &keyspace.table) else {
+                continue;
+            };
+            let positions = (0..table.buckets()).flat_map(|bucket| table.positions_in(bucket));
+            let keys = positions.map(|position| table.get(position).key());
+            let wanted: Vec<Box<[u8]>> = keys.filter(|key| is_wanted(key)).map(Box::from).collect();
+            for key in wanted {
+                if let Some(absent) = self.known_absent() {
+                    absent.overtake(&key);
+                }
+                dropped += usize::from(self.drop_copy(db, &key, self.settings.hasher.hash(&key)));
+            }
+        }
+        dropped
+    }
+
+    /// Wishes that a copy be fetched anew, unless too many are wished for already.
+    #[cold]
+    pub(super) fn wish(&mut self, db: usize, key: &[u8]) {
+        if self.wishes.len() < REFRESH_WISHES_MAX {
+            self.wishes.push(FullName { db, key: key.into() });
+        }
+    }
+
+    /// Takes the copies that are to be fetched anew.
+    #[inline]
+    pub fn take_wishes(&mut self) -> Vec<FullName> {
+        std::mem::take(&mut self.wishes)
+    }
+
+    /// The rules for the entry at `position`.
+    pub(super) fn rules_of(&self, db: usize, position: Position) -> CopyRules {
+        *self.settings.freshness.load().of(self.entry(db, position).key())
+    }
+
+    /// Brings an entry into the current generation.
+    pub(super) fn renew(&mut self, db: usize, position: Position) {
+        self.set_generation(db, position, self.settings.generations.current());
+    }
+
+    /// Gives an entry the current generation, or marks it as dirty.
+    pub(super) fn set_generation(&mut self, db: usize, position: Position, generation: u8) {
+        let counted = self.settings.counts_as_current(self.entry(db, position));
+        let keyspace = self.keyspace_mut(db);
+        keyspace.current += usize::from(!counted);
+        keyspace.table.get_mut(position).set_generation(generation);
     }
 
     /// Tells those who want to know that a key was changed.
@@ -298,8 +372,9 @@ impl Shard {
 
     /// Adds an entry whose key is not there, with the rank that it has.
     pub(super) fn adopt(&mut self, db: usize, hash: KeyHash, mut entry: Entry, now_ms: u64) -> Position {
-        entry.set_generation(self.settings.generation());
+        entry.set_generation(self.settings.generations.current());
         let keyspace = self.keyspaces.get_mut(db);
+        keyspace.current += 1;
         let used_bytes = keyspace.used_bytes();
         if let Some(due_ms) = entry.view().due_ms() {
             entry.set_deadline_class(keyspace.counts(now_ms).add(due_ms));
@@ -318,6 +393,7 @@ impl Shard {
         let used_bytes = keyspace.used_bytes();
         let entry = keyspace.table.remove(position, &self.settings.hasher);
         let view = entry.view();
+        keyspace.current -= usize::from(self.settings.counts_as_current(view));
         if let Some(due_ms) = view.due_ms() {
             let counts = keyspace.deadlines.as_mut().expect("the deadline was counted");
             counts.subtract(due_ms, view.deadline_class());
@@ -339,11 +415,8 @@ impl Shard {
         deadline_ms: Option<u64>,
         now_ms: u64,
     ) {
-        let generation = self.settings.generation();
-        self.change(db, position, now_ms, |entry| {
-            entry.replace(value, deadline_ms);
-            entry.set_generation(generation);
-        });
+        self.change(db, position, now_ms, |entry| entry.replace(value, deadline_ms));
+        self.renew(db, position);
     }
 
     /// Runs `change` on an entry and keeps the books: bytes and deadlines.
@@ -476,6 +549,9 @@ impl Shard {
                 let deadline_ms = entry.deadline_ms();
                 if deadline_ms.is_some_and(|at| at <= now_ms) {
                     return Some((db, position, true));
+                }
+                if entry.generation() == DIRTY {
+                    continue;
                 }
                 if policy.volatile_only() && deadline_ms.is_none() {
                     continue;

@@ -34,6 +34,8 @@ impl Store {
     /// next call. `effort` is 1 to 10 (`active-expire-effort`). O(shards), beside what it reads.
     pub fn sweep(&self, now_ms: u64, effort: u64) -> Swept {
         let mut swept = Swept::default();
+        // Dead copies may be served for a while.
+        let now_ms = now_ms.saturating_sub(self.settings.freshness.load().stale_ttl_max_ms);
         if !self.settings.sweeps.load(Relaxed) {
             return swept;
         }
@@ -168,11 +170,7 @@ mod tests {
     fn put(store: &Store, number: u32, now_ms: u64, deadline_ms: Option<u64>) {
         let name = number.to_le_bytes();
         let hash = store.hash(&name);
-        let visit = Visit {
-            now_ms,
-            db: number as usize % 2,
-            touch: true,
-        };
+        let visit = Visit::new(number as usize % 2, now_ms);
         Key::find(&mut store.lock(hash), &name, hash, visit).set(b"value", deadline_ms);
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::eviction::by_name;
 use super::*;
+use crate::values::prefix_map::PrefixMap;
 use crate::values::random::Random;
 use crate::values::text::Text;
 
@@ -19,11 +20,7 @@ const TUNING: Tuning = Tuning {
 const DATABASES: usize = 3;
 
 fn visit(db: usize, now_ms: u64) -> Visit {
-    Visit {
-        now_ms,
-        db,
-        touch: true,
-    }
+    Visit::new(db, now_ms)
 }
 
 fn with_key<R>(store: &Store, name: &[u8], visit: Visit, work: impl FnOnce(&mut Key<'_>) -> R) -> R {
@@ -46,13 +43,14 @@ fn check_books(shard: &Shard, hasher: &KeyHasher) {
             continue;
         };
         used_bytes += keyspace.table.allocated_bytes();
-        let (mut volatile, mut mortal) = (0, 0);
+        let (mut volatile, mut mortal, mut current) = (0, 0, 0);
         for at in 0..keyspace.table.buckets() {
             for position in keyspace.table.positions_in(at) {
                 let entry = keyspace.table.get(position);
                 used_bytes += entry.allocated_bytes();
                 volatile += usize::from(entry.deadline_ms().is_some());
                 mortal += usize::from(entry.due_ms().is_some());
+                current += usize::from(shard.settings().counts_as_current(entry));
                 assert_eq!(
                     keyspace.table.find(hasher.hash(entry.key()), entry.key()),
                     Some(position)
@@ -60,6 +58,7 @@ fn check_books(shard: &Shard, hasher: &KeyHasher) {
             }
         }
         assert_eq!((keyspace.volatile(), keyspace.mortal()), (volatile, mortal));
+        assert_eq!(keyspace.current, current);
         let counts = keyspace.deadlines.as_ref();
         assert!(
             counts.is_none_or(|counts| counts.total() > 0 || counts.is_zero()),
@@ -76,7 +75,7 @@ mod model {
     struct Value {
         bytes: Vec<u8>,
         deadline_ms: Option<u64>,
-        generation: u8,
+        generation: u32,
     }
 
     #[derive(Debug, Clone)]
@@ -93,9 +92,11 @@ mod model {
         Sweep,
         Pass(u64),
         BeginGeneration,
-        Purge,
+        Review,
     }
 
+    /// How long suspects are kept.
+    const MAX_STALE_MS: u64 = 60_000_000;
     const KEYS: usize = 40;
     /// Where they are, so that tables grow and entries meet.
     const SHARDS: [u32; 2] = [0, 500];
@@ -120,12 +121,14 @@ mod model {
             3 => Just(Step::Sweep),
             6 => (0u64..20_000_000).prop_map(Step::Pass),
             1 => Just(Step::BeginGeneration),
-            1 => Just(Step::Purge),
+            1 => Just(Step::Review),
         ]
     }
 
     static CROWDED: LazyLock<(Store, Vec<Vec<u8>>)> = LazyLock::new(|| {
         let store = Store::new(DATABASES);
+        let rules = CopyRules { max_stale_ms: MAX_STALE_MS, ..CopyRules::default() };
+        store.set_freshness(FreshnessRules::new(PrefixMap::new(vec![(Vec::new(), rules)])));
         let in_few_shards = |name: &Vec<u8>| SHARDS.contains(&store.hash(name).shard);
         let names = (0u32..)
             .map(|number| number.to_string().into_bytes())
@@ -139,20 +142,23 @@ mod model {
         names: &'static [Vec<u8>],
         values: HashMap<(usize, usize), Value>,
         now_ms: u64,
-        generation: u8,
+        generation: u32,
+        /// When each generation ended.
+        lost_at_ms: Vec<u64>,
     }
 
     impl Model {
         fn new() -> Self {
             let (store, names) = &*CROWDED;
             store.flush_all();
-            let generation = store.settings.generation();
+            let generation = 0;
             Self {
                 store,
                 names,
                 values: HashMap::new(),
                 now_ms: NOW_MS,
                 generation,
+                lost_at_ms: Vec::new(),
             }
         }
 
@@ -221,15 +227,19 @@ mod model {
                 Step::Sweep => self.sweep(),
                 Step::Pass(ms) => self.now_ms += ms,
                 Step::BeginGeneration => {
-                    self.store.begin_generation();
-                    self.generation = self.generation.wrapping_add(1);
+                    self.store.begin_generation(self.now_ms);
+                    self.generation += 1;
+                    self.lost_at_ms.push(self.now_ms);
                 }
-                Step::Purge => {
-                    let purged = self.store.purge().sum::<usize>();
+                Step::Review => {
+                    let dropped = self.store.review(self.now_ms).sum::<usize>();
                     let (model, generation) = (self.values.len(), self.generation);
-                    self.values
-                        .retain(|_, value| generation.wrapping_sub(value.generation) < 2);
-                    assert_eq!(purged, model - self.values.len());
+                    let kept_until_ms = self.now_ms - MAX_STALE_MS;
+                    self.values.retain(|_, value| {
+                        value.generation == generation || self.lost_at_ms[value.generation as usize] >= kept_until_ms
+                    });
+                    assert_eq!(dropped, model - self.values.len());
+                    assert_eq!(self.store.suspects(), self.values.values().filter(|value| value.generation != generation).count());
                 }
             }
         }
@@ -357,8 +367,8 @@ mod model {
                 let entry = shard.entry(*db, shard.find(*db, hash, name).expect("the model has it"));
                 assert_eq!(bytes(entry.text().expect("a text")), value.bytes);
                 assert_eq!(
-                    (entry.deadline_ms(), entry.generation()),
-                    (value.deadline_ms, value.generation)
+                    (entry.deadline_ms(), self.store.settings.counts_as_current(entry)),
+                    (value.deadline_ms, value.generation == self.generation)
                 );
             }
         }

@@ -36,11 +36,11 @@ impl Effect {
     }
 
     /// Removes the copies, and sees to it that no fetch under way leaves one.
-    pub fn apply(&self, store: &Store) {
+    pub fn apply(&self, store: &Store, now_ms: u64) {
         match self {
             Self::Nothing => {}
             Self::Keys(keys) => keys.iter().for_each(|key| _ = store.invalidate(key)),
-            Self::Everything => _ = store.invalidate_all(),
+            Self::Everything => store.invalidate_all(now_ms),
         }
     }
 }

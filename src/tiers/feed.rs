@@ -20,7 +20,7 @@ use crate::resp::Frame;
 use crate::store::Store;
 
 /// Applies a message that no request asked for. Others than invalidations are none of our business.
-pub fn apply(push: Frame<'_>, store: &Store, status: &Status) {
+pub fn apply(push: Frame<'_>, store: &Store, status: &Status, now_ms: u64) {
     let mut children = push.children();
     if children.next().and_then(|kind| kind.as_bulk()) != Some(b"invalidate") {
         return;
@@ -33,7 +33,7 @@ pub fn apply(push: Frame<'_>, store: &Store, status: &Status) {
             }
         }
         _ => {
-            store.invalidate_all();
+            store.invalidate_all(now_ms);
             status.flushes.add(1);
         }
     }

@@ -25,7 +25,7 @@ pub struct Link {
     services: Arc<Services>,
     status: Arc<Status>,
     orders: mpsc::Receiver<Order>,
-    purging: Option<JoinHandle<()>>,
+    reviewing: Option<JoinHandle<()>>,
 }
 
 /// Nobody is left who could order anything.
@@ -44,7 +44,7 @@ impl Link {
             services,
             status,
             orders,
-            purging: None,
+            reviewing: None,
         }
     }
 
@@ -59,7 +59,10 @@ impl Link {
         loop {
             let connected = self.connect().await;
             match &connected {
-                Ok(_) => self.status.set_state(LinkState::Up),
+                Ok(_) => {
+                    self.status.set_state(LinkState::Up);
+                    self.services.store.set_cut(false);
+                }
                 Err(error) => self.note_failure(&error.to_string()),
             }
             if let Some(tried) = tried.take() {
@@ -97,8 +100,8 @@ impl Link {
             let text = format!("no connection within {} ms", timeout.as_millis());
             Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
         })?;
-        self.services.store.begin_generation();
-        self.purge();
+        self.services.store.begin_generation(self.services.clock.unix_ms());
+        self.review();
         self.status.breaker.succeeded();
         self.status.connects.add(1);
         let now_ns = self.services.clock.monotonic_ns();
@@ -107,18 +110,18 @@ impl Link {
         Ok(connected)
     }
 
-    /// Removes entries of old generations, shard by shard, beside everything else.
-    fn purge(&mut self) {
+    /// Looks at all entries of old generations, shard by shard, beside everything else.
+    fn review(&mut self) {
         if self
-            .purging
+            .reviewing
             .as_ref()
-            .is_some_and(|purging| !purging.is_finished())
+            .is_some_and(|reviewing| !reviewing.is_finished())
         {
             return;
         }
         let services = Arc::clone(&self.services);
-        self.purging = Some(tokio::spawn(async move {
-            for _ in services.store.purge() {
+        self.reviewing = Some(tokio::spawn(async move {
+            for _ in services.store.review(services.clock.unix_ms()) {
                 tokio::task::yield_now().await;
             }
         }));
@@ -132,6 +135,8 @@ impl Link {
     ) -> Result<Lost, Unwanted> {
         let mut pipeline = Pipeline::new(&self.services, &self.status, self.now());
         let lost = self.carry(stream, &mut frames, &mut pipeline).await?;
+        // From now on nobody tells of what others write.
+        self.services.store.begin_generation(self.services.clock.unix_ms());
         pipeline.fail(&lost, self.now());
         Ok(lost)
     }
@@ -204,6 +209,7 @@ impl Link {
             .breaker
             .failed(self.services.clock.monotonic_ms(), tuning(&settings.upstream));
         self.status.failures.add(1);
+        self.services.store.set_cut(true);
         let text = format!("{}: {trouble}", self.upstream.name());
         if self.status.set_down(text) {
             tracing::warn!(

@@ -84,11 +84,7 @@ impl Work {
 impl Fetch {
     /// Hands the result over to the store, at this Unix time.
     pub fn land(&self, fetched: Fetched<'_>, db: usize, now_ms: u64, store: &Store, status: &Status) {
-        let visit = Visit {
-            now_ms,
-            db,
-            touch: true,
-        };
+        let visit = Visit::new(db, now_ms);
         let tally = match store.land(&self.key, self.ticket, fetched, visit) {
             Landing::Resident => &status.fills,
             Landing::Missing => &status.fills_missing,
@@ -110,8 +106,8 @@ impl Forward {
     }
 
     /// Gives up after the request was sent: nobody knows whether it ran. Copies of what it writes go.
-    pub fn abandon(&mut self, trouble: &str, store: &Store) {
-        self.effect.apply(store);
+    pub fn abandon(&mut self, trouble: &str, store: &Store, now_ms: u64) {
+        self.effect.apply(store, now_ms);
         let outcome = if self.effect.is_any() {
             ", the write may or may not have been applied"
         } else {

@@ -177,7 +177,7 @@ impl Pipeline {
         let frame_bytes = frame;
         let frame = Frame::new(frame);
         if frame.is_push() {
-            feed::apply(frame, &self.services.store, &self.status);
+            feed::apply(frame, &self.services.store, &self.status, now.unix_ms);
             return Ok(());
         }
         let awaited = self.awaited.pop_front().ok_or(Lost::Unasked)?;
@@ -244,7 +244,7 @@ impl Pipeline {
         while let Some(awaited) = self.awaited.pop_front() {
             match awaited.reply {
                 Expected::Value { fetch, db } => self.land(&fetch, Fetched::Failed(text(&error)), db, now),
-                Expected::Answer(mut forward) => forward.abandon(&trouble, &self.services.store),
+                Expected::Answer(mut forward) => forward.abandon(&trouble, &self.services.store, now.unix_ms),
                 // Who waits for a barrier sees that it is gone.
                 _ => {}
             }
@@ -354,7 +354,7 @@ impl Pipeline {
             }
             Expected::Answer(mut forward) => {
                 if !frame.is_error() {
-                    forward.effect.apply(&self.services.store);
+                    forward.effect.apply(&self.services.store, now.unix_ms);
                 }
                 forward.answer(answer(frame, bytes));
             }
@@ -430,7 +430,7 @@ impl Pipeline {
                 let (store, status) = (&self.services.store, &self.status);
                 fetch.land(Fetched::Failed(text(&error)), *db, now.unix_ms, store, status);
             }
-            Expected::Answer(forward) => forward.abandon(&no_answer(&self.services), &self.services.store),
+            Expected::Answer(forward) => forward.abandon(&no_answer(&self.services), &self.services.store, now.unix_ms),
             Expected::Pong { waiting, .. } => *waiting = None,
             Expected::Tried { .. } => {
                 if let Some(order) = self.held.take() {

@@ -158,18 +158,14 @@ impl Bench {
             &Lost::Broken(std::io::ErrorKind::ConnectionReset.into()),
             moment(self.now_ms),
         );
-        self.services.store.begin_generation();
+        self.services.store.begin_generation(self.unix_ms());
     }
 
     /// The copy that a read would be answered with.
     fn copy_of(&self, key: &str) -> Option<String> {
         let store = &self.services.store;
         let hash = store.hash(key.as_bytes());
-        let visit = Visit {
-            now_ms: self.unix_ms(),
-            db: 0,
-            touch: false,
-        };
+        let visit = Visit::new(0, self.unix_ms());
         let mut shard = store.lock(hash);
         let key = Key::find(&mut shard, key.as_bytes(), hash, visit);
         let mut text = Vec::new();
@@ -181,11 +177,7 @@ impl Bench {
     fn holds(&self, key: &str) -> bool {
         let store = &self.services.store;
         let hash = store.hash(key.as_bytes());
-        let visit = Visit {
-            now_ms: self.unix_ms(),
-            db: 0,
-            touch: false,
-        };
+        let visit = Visit::new(0, self.unix_ms());
         Key::find(&mut store.lock(hash), key.as_bytes(), hash, visit).exists()
     }
 

@@ -110,7 +110,7 @@ impl Tiers {
         let (sender, passed) = oneshot::channel();
         let has_passed = self.submit_in_turn(Work::Barrier(sender), 0).await && passed.await.is_ok();
         if !has_passed {
-            self.services.store.begin_generation();
+            self.services.store.begin_generation(self.services.clock.unix_ms());
         }
     }
 }
