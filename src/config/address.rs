@@ -90,6 +90,21 @@ pub enum UpstreamEndpoint {
 }
 
 impl UpstreamAddress {
+    /// Reads addresses between spaces or commas. (In a URL these are written `%20` and `%2C`.)
+    ///
+    /// # Errors
+    /// What is wrong with the first bad one, in words that do not repeat it.
+    pub(super) fn list(text: &str) -> Result<Vec<Self>, String> {
+        let words = text.split(|c: char| c.is_whitespace() || c == ',');
+        words.filter(|word| !word.is_empty()).map(Self::parse).collect()
+    }
+
+    /// Writes what [`UpstreamAddress::list`] reads. It may carry passwords.
+    pub(super) fn join(addresses: &[Self]) -> String {
+        let urls: Vec<&str> = addresses.iter().map(|address| address.url.expose()).collect();
+        urls.join(" ")
+    }
+
     /// Reads `redis://[[user]:password@]host[:port][/db]`, or `unix:///path` with any of the
     /// parameters `?db=…&user=…&password=…`.
     ///
@@ -110,11 +125,6 @@ impl UpstreamAddress {
             database: database(&parts.database)?,
             url: Secret::new(text),
         })
-    }
-
-    /// The URL as it was given. It may carry the password.
-    pub(super) fn url(&self) -> &str {
-        self.url.expose()
     }
 }
 

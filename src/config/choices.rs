@@ -105,13 +105,15 @@ pub enum BreakerPolicy {
     /// After a number of failures in a row.
     #[default]
     Consecutive,
+    /// When the share of failures among the last calls is too high.
+    FailureRate,
     /// Never.
     None,
 }
 
 impl BreakerPolicy {
-    pub(super) const ALL: [Self; 2] = [Self::Consecutive, Self::None];
-    pub(super) const NAMES: [&'static str; 2] = ["consecutive", "none"];
+    pub(super) const ALL: [Self; 3] = [Self::Consecutive, Self::FailureRate, Self::None];
+    pub(super) const NAMES: [&'static str; 3] = ["consecutive", "failure-rate", "none"];
 
     /// The name in the configuration.
     pub fn name(self) -> &'static str {
@@ -119,21 +121,187 @@ impl BreakerPolicy {
     }
 }
 
-/// What the tiers do with reads and writes.
+/// What the tiers do with reads and writes of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TierMode {
-    /// A plain cache.
+    /// A plain cache: nothing is read from upstream or written there.
     Off,
-    /// Misses are filled from upstream, writes go there first.
+    /// Misses are filled from upstream, writes go there first and are followed here.
     NearCache,
+    /// Misses are filled from upstream; writes are done here, kept in a journal and carried upstream soon after.
+    WriteBehind,
+    /// Misses are filled from upstream; writes go there only, and the copy here goes.
+    WriteAround,
 }
 
 impl TierMode {
+    pub(super) const ALL: [Self; 4] = [Self::Off, Self::NearCache, Self::WriteBehind, Self::WriteAround];
+    pub(super) const NAMES: [&'static str; 4] = ["off", "near-cache", "write-behind", "write-around"];
+
     /// The name in the configuration.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::NearCache => "near-cache",
-        }
+        Self::NAMES[self as usize]
+    }
+}
+
+/// Which values that were fetched stay here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PromotionPolicy {
+    /// All.
+    #[default]
+    Always,
+    /// Those that are asked for a second time.
+    SecondHit,
+    /// Those for which there is room without evicting others.
+    Lazy,
+    /// Those that are likely to be read again.
+    Predicted,
+    /// None.
+    Never,
+}
+
+impl PromotionPolicy {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Always,
+        Self::SecondHit,
+        Self::Lazy,
+        Self::Predicted,
+        Self::Never,
+    ];
+    pub(super) const NAMES: [&'static str; 5] = ["always", "second-hit", "lazy", "predicted", "never"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// What becomes of copies that may be wrong, since the feed was lost after they were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SuspectPolicy {
+    /// They are served.
+    Serve,
+    /// They are compared with upstream before they are served again.
+    #[default]
+    Revalidate,
+    /// They are as good as absent.
+    Refuse,
+}
+
+impl SuspectPolicy {
+    pub(super) const ALL: [Self; 3] = [Self::Serve, Self::Revalidate, Self::Refuse];
+    pub(super) const NAMES: [&'static str; 3] = ["serve", "revalidate", "refuse"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// What reads get while upstream cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailMode {
+    /// What is here, if it is not too old; an error for what is not here.
+    #[default]
+    Stale,
+    /// What is here; what is not here counts as missing.
+    Local,
+    /// An error.
+    Error,
+}
+
+impl FailMode {
+    pub(super) const ALL: [Self; 3] = [Self::Stale, Self::Local, Self::Error];
+    pub(super) const NAMES: [&'static str; 3] = ["stale", "local", "error"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// How strings are made smaller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Fast.
+    Lz4,
+    /// Small.
+    Zstd,
+}
+
+impl Compression {
+    pub(super) const ALL: [Self; 3] = [Self::None, Self::Lz4, Self::Zstd];
+    pub(super) const NAMES: [&'static str; 3] = ["none", "lz4", "zstd"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// How upstream tells which keys changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamTracking {
+    /// It names every key that changes (CLIENT TRACKING with BCAST).
+    #[default]
+    Broadcast,
+    /// It names the keys that were fetched from here (CLIENT TRACKING without BCAST).
+    Keys,
+    /// It tells nothing; copies live for a short time.
+    None,
+}
+
+impl UpstreamTracking {
+    pub(super) const ALL: [Self; 3] = [Self::Broadcast, Self::Keys, Self::None];
+    pub(super) const NAMES: [&'static str; 3] = ["broadcast", "keys", "none"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// When what was written to the journal is forced to the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JournalSync {
+    /// Every 10 milliseconds: a crash of the machine loses no more than that.
+    #[default]
+    Every10Ms,
+    /// Before each reply.
+    Always,
+    /// When the system sees fit: a crash of the process loses nothing, one of the machine may.
+    Os,
+}
+
+impl JournalSync {
+    pub(super) const ALL: [Self; 3] = [Self::Every10Ms, Self::Always, Self::Os];
+    pub(super) const NAMES: [&'static str; 3] = ["10ms", "always", "os"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// What a write gets when the journal is full or its oldest write too old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It waits until there is room, at most as long as a request to upstream may take.
+    #[default]
+    Wait,
+    /// An error.
+    Error,
+}
+
+impl WhenFull {
+    pub(super) const ALL: [Self; 2] = [Self::Wait, Self::Error];
+    pub(super) const NAMES: [&'static str; 2] = ["wait", "error"];
+
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
     }
 }

@@ -17,7 +17,7 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 /// One thing that is wrong. It never shows a value that may hold a password.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConfigError {
     place: Place,
     setting: Option<String>,
@@ -41,6 +41,11 @@ impl ConfigError {
             setting: None,
             reason: reason.into(),
         }
+    }
+
+    /// Whether it is about one of these settings.
+    pub(super) fn is_of(&self, settings: &[&str]) -> bool {
+        self.setting.as_deref().is_some_and(|own| settings.contains(&own))
     }
 }
 

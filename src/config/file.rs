@@ -3,61 +3,90 @@
 use super::error::{ConfigError, Place};
 use super::load::Assignment;
 use super::setting::Shape;
+use super::tables::{NAMESPACE, NamespaceTable, namespaces};
 use super::{Setting, notation, options, suggestion};
 use std::ops::Range;
 use std::path::Path;
 use toml_edit::{Document, Item, Key, Value};
 
-/// The settings that the file gives, in its order, and all that is wrong with it.
-pub(super) fn read(path: &Path) -> (Vec<Assignment>, Vec<ConfigError>) {
-    match std::fs::read_to_string(path) {
-        Ok(text) => assignments(path, &text),
-        Err(error) => {
-            let place = Place::File(path.to_owned());
-            let error = ConfigError::at(place, format!("the file cannot be read: {error}"));
-            (Vec::new(), vec![error])
+/// What a file says.
+#[derive(Default)]
+pub(super) struct Content {
+    /// The settings at its top level, in its order.
+    pub(super) given: Vec<Assignment>,
+    /// Its `[[namespace]]` tables, in its order.
+    pub(super) namespaces: Vec<NamespaceTable>,
+    /// All that is wrong with it.
+    pub(super) errors: Vec<ConfigError>,
+}
+
+impl Content {
+    fn unreadable(error: ConfigError) -> Self {
+        Self {
+            errors: vec![error],
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, name: &str, assignment: Result<Assignment, ConfigError>) {
+        match assignment {
+            Ok(new) => match given_before(&self.given, &new) {
+                Some(old) => self.errors.push(given_twice(name, new.place, old)),
+                None => self.given.push(new),
+            },
+            Err(error) => self.errors.push(error),
         }
     }
 }
 
-/// The settings that `text`, the content of the file at `path`, gives.
-pub(super) fn assignments(path: &Path, text: &str) -> (Vec<Assignment>, Vec<ConfigError>) {
+/// What the file says.
+pub(super) fn read(path: &Path) -> Content {
+    match std::fs::read_to_string(path) {
+        Ok(text) => content(path, &text),
+        Err(error) => {
+            let place = Place::File(path.to_owned());
+            Content::unreadable(ConfigError::at(
+                place,
+                format!("the file cannot be read: {error}"),
+            ))
+        }
+    }
+}
+
+/// What `text`, the content of the file at `path`, says.
+pub(super) fn content(path: &Path, text: &str) -> Content {
     let source = Source { path, text };
     let document = match Document::parse(text) {
         Ok(document) => document,
         // The error's `Display` would show the line, which may hold a password.
         Err(error) => {
             let reason = format!("this is not TOML: {}", error.message());
-            return (
-                Vec::new(),
-                vec![ConfigError::at(source.line(error.span()), reason)],
-            );
+            return Content::unreadable(ConfigError::at(source.line(error.span()), reason));
         }
     };
-    let mut given: Vec<Assignment> = Vec::new();
-    let mut errors = Vec::new();
+    let mut content = Content::default();
     for (name, item) in document.iter() {
-        let place = source.line(document.key(name).and_then(Key::span));
-        match source.assignment(name, item, place) {
-            Ok(new) => match given.iter().find(|old| old.setting.name == new.setting.name) {
-                Some(old) => errors.push(given_twice(name, new.place, &old.place)),
-                None => given.push(new),
-            },
-            Err(error) => errors.push(error),
+        if name == NAMESPACE
+            && let Some(tables) = item.as_array_of_tables()
+        {
+            content.namespaces = namespaces(&source, tables, &mut content.errors);
+            continue;
         }
+        let place = source.line(document.key(name).and_then(Key::span));
+        content.add(name, source.assignment(name, item, place));
     }
-    (given, errors)
+    content
 }
 
 /// A file and its content.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl Source<'_> {
     /// The line in which `span` begins; the first where the parser knows no span.
-    fn line(&self, span: Option<Range<usize>>) -> Place {
+    pub(super) fn line(&self, span: Option<Range<usize>>) -> Place {
         let before = span.and_then(|span| self.text.get(..span.start));
         Place::Line {
             path: self.path.to_owned(),
@@ -66,9 +95,19 @@ impl Source<'_> {
     }
 
     fn assignment(&self, name: &str, item: &Item, place: Place) -> Result<Assignment, ConfigError> {
-        let Some(setting) = options::find(name) else {
-            return Err(unknown(name, item, place));
-        };
+        match options::find(name) {
+            Some(setting) => self.value(setting, item, place),
+            None => Err(unknown(name, item, place)),
+        }
+    }
+
+    /// What `item` gives the setting.
+    pub(super) fn value(
+        &self,
+        setting: &'static Setting,
+        item: &Item,
+        place: Place,
+    ) -> Result<Assignment, ConfigError> {
         let text = item.as_value().and_then(|value| self.text_of(setting, value));
         match text {
             Some(text) => Ok(Assignment { setting, text, place }),
@@ -114,8 +153,12 @@ impl Source<'_> {
 }
 
 fn unknown(name: &str, item: &Item, place: Place) -> ConfigError {
-    if item.is_table() {
-        let reason = "there are no tables in this file: every setting stands at its top level";
+    if name == NAMESPACE {
+        let reason = "every namespace is a table of its own, under the heading [[namespace]]";
+        return ConfigError::of(name, place, reason);
+    }
+    if item.is_table() || item.is_array_of_tables() {
+        let reason = "the only tables in this file are [[namespace]]: other settings stand at its top level";
         return ConfigError::of(name, place, reason);
     }
     ConfigError::of(name, place, unknown_setting(name))
@@ -130,6 +173,12 @@ pub(super) fn unknown_setting(name: &str) -> String {
     }
 }
 
-fn given_twice(name: &str, place: Place, earlier: &Place) -> ConfigError {
+/// Where the setting of `new` was given before.
+pub(super) fn given_before<'a>(given: &'a [Assignment], new: &Assignment) -> Option<&'a Place> {
+    let old = given.iter().find(|old| old.setting.name == new.setting.name);
+    old.map(|old| &old.place)
+}
+
+pub(super) fn given_twice(name: &str, place: Place, earlier: &Place) -> ConfigError {
     ConfigError::of(name, place, format!("already set at {earlier}"))
 }

@@ -1,9 +1,11 @@
 //! Puts a configuration together: defaults, preset, file, variables, flags, each above the one
 //! before.
 
+use super::consistency::contradictions;
 use super::error::{ConfigError, ConfigErrors, Place};
+use super::file::{self, Content};
 use super::flags::{self, Command, CommandLine};
-use super::{Config, Setting, TierMode, file, options};
+use super::{Config, Setting, options};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -63,8 +65,7 @@ impl Config {
 
     /// The configuration that `text`, the content of the file at `path`, gives by itself.
     pub(super) fn from_file_text(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
-        let (given, errors) = file::assignments(path, text);
-        assemble(&given, errors)
+        assemble(&file::content(path, text))
     }
 }
 
@@ -86,12 +87,12 @@ fn run(
 ) -> Result<Loaded, ConfigErrors> {
     let variables = Variables::read(env);
     let path = line.file.or(variables.file);
-    let (mut given, mut errors) = path.as_deref().map(file::read).unwrap_or_default();
-    given.extend(variables.given);
-    given.extend(line.given);
-    errors.extend(variables.errors);
-    errors.extend(line.errors);
-    let config = consistent(&given, errors)?;
+    let mut said = path.as_deref().map(file::read).unwrap_or_default();
+    said.given.extend(variables.given);
+    said.given.extend(line.given);
+    said.errors.extend(variables.errors);
+    said.errors.extend(line.errors);
+    let config = consistent(&said)?;
     let mut warnings = variables.warnings;
     warnings.extend(config.unhonoured());
     Ok(Loaded {
@@ -103,9 +104,8 @@ fn run(
 }
 
 fn check(path: PathBuf) -> Result<Loaded, ConfigErrors> {
-    let (given, errors) = file::read(&path);
     Ok(Loaded {
-        config: consistent(&given, errors)?,
+        config: consistent(&file::read(&path))?,
         ..Loaded::only(Action::CheckConfig(path))
     })
 }
@@ -172,16 +172,13 @@ fn is_service_link(name: &str, value: &str) -> bool {
 }
 
 /// Like [`assemble`], but settings that contradict each other are errors too.
-fn consistent(given: &[Assignment], errors: Vec<ConfigError>) -> Result<Config, ConfigErrors> {
-    let config = assemble(given, errors)?;
+fn consistent(said: &Content) -> Result<Config, ConfigErrors> {
+    let config = assemble(said)?;
     let errors: Vec<ConfigError> = contradictions(&config)
-        .map(|(name, reason)| {
-            let last = given
-                .iter()
-                .rev()
-                .find(|assignment| assignment.setting.name == name);
-            let place = last.map_or(Place::Defaults, |assignment| assignment.place.clone());
-            ConfigError::of(name, place, reason)
+        .into_iter()
+        .map(|found| {
+            let place = place_of(said, found.namespace.as_deref(), found.setting);
+            ConfigError::of(found.setting, place, found.to_string())
         })
         .collect();
     if errors.is_empty() {
@@ -191,11 +188,29 @@ fn consistent(given: &[Assignment], errors: Vec<ConfigError>) -> Result<Config, 
     }
 }
 
-/// The defaults with all of `given` applied in order, the preset that it chooses below it.
-fn assemble(given: &[Assignment], mut errors: Vec<ConfigError>) -> Result<Config, ConfigErrors> {
+/// Where the setting got its value: in the namespace, if there is one and it says anything about it, or else at the
+/// top level.
+fn place_of(said: &Content, namespace: Option<&str>, setting: &str) -> Place {
+    let last = |given: &[Assignment]| {
+        let last = given.iter().rev().find(|given| given.setting.name == setting);
+        last.map(|given| given.place.clone())
+    };
+    let table = said
+        .namespaces
+        .iter()
+        .find(|table| namespace == Some(table.name.as_str()));
+    match table {
+        Some(table) => last(&table.given).unwrap_or_else(|| table.place.clone()),
+        None => last(&said.given).unwrap_or(Place::Defaults),
+    }
+}
+
+/// The defaults with all that was given applied in order, the preset that it chooses below it.
+fn assemble(said: &Content) -> Result<Config, ConfigErrors> {
+    let mut errors = said.errors.clone();
     let mut config = Config::default();
     let mut apply = |config: &mut Config, wanted: fn(&Setting) -> bool| {
-        for assignment in given.iter().filter(|assignment| wanted(assignment.setting)) {
+        for assignment in said.given.iter().filter(|assignment| wanted(assignment.setting)) {
             if let Err(reason) = assignment.setting.set(config, &assignment.text) {
                 errors.push(assignment.refused(&reason));
             }
@@ -209,6 +224,11 @@ fn assemble(given: &[Assignment], mut errors: Vec<ConfigError>) -> Result<Config
             .expect("a preset's values are good");
     }
     apply(&mut config, |setting| setting.name != "preset");
+    config.namespace_tables = said
+        .namespaces
+        .iter()
+        .map(|table| table.resolved(&mut errors))
+        .collect();
     if errors.is_empty() {
         Ok(config)
     } else {
@@ -216,37 +236,8 @@ fn assemble(given: &[Assignment], mut errors: Vec<ConfigError>) -> Result<Config
     }
 }
 
-/// Settings, each good by itself, that cannot be meant together.
-fn contradictions(config: &Config) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let Config {
-        network, upstream, ..
-    } = config;
-    let listens = network.unixsocket.is_some() || (network.port != 0 && !network.bind.is_empty());
-    let lonely = upstream.mode() == TierMode::NearCache && upstream.address.is_none();
-    let backwards = upstream.backoff_min > upstream.backoff_max;
-    [
-        (
-            !listens,
-            "port",
-            "expected a port and an address in 'bind', or a 'unixsocket', to listen on; found neither",
-        ),
-        (
-            lonely,
-            "tier-mode",
-            "near-cache needs an upstream, expected one in 'upstream'",
-        ),
-        (
-            backwards,
-            "upstream-retry-backoff-min-ms",
-            "expected no more than upstream-retry-backoff-max-ms",
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(is_wrong, name, reason)| is_wrong.then_some((name, reason)))
-}
-
 impl Assignment {
-    fn refused(&self, reason: &str) -> ConfigError {
+    pub(super) fn refused(&self, reason: &str) -> ConfigError {
         let setting = self.setting;
         let found = if setting.is_secret {
             "another value (not shown)".to_owned()
@@ -264,7 +255,7 @@ impl Assignment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{LogLevel, Preset, UpstreamEndpoint};
+    use crate::config::{LogLevel, Preset, TierMode, UpstreamEndpoint};
 
     const NO_ENV: [(&str, &str); 0] = [];
     const NO_ARGS: [&str; 0] = [];
@@ -330,16 +321,16 @@ mod tests {
 
     #[test]
     fn an_upstream_alone_makes_a_near_cache() {
-        let near = config(&["--upstream", "redis://cache:7000/2"], &[]).upstream;
+        let near = config(&["--upstream", "redis://cache:7000/2"], &[]);
         assert_eq!(near.mode(), TierMode::NearCache);
-        let address = near.address.unwrap();
+        let address = &near.upstream.addresses[0];
         assert!(matches!(
             address.endpoint,
             UpstreamEndpoint::Tcp { port: 7000, .. }
         ));
-        let off = config(&["--upstream", "redis://cache", "--tier-mode", "off"], &[]).upstream;
+        let off = config(&["--upstream", "redis://cache", "--tier-mode", "off"], &[]);
         assert_eq!(off.mode(), TierMode::Off);
-        assert_eq!(Config::default().upstream.mode(), TierMode::Off);
+        assert_eq!(Config::default().mode(), TierMode::Off);
     }
 
     #[test]
@@ -353,7 +344,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let expected = [
             ":4: 'max-memory': unknown setting; did you mean 'maxmemory'?",
-            ":5: 'network': there are no tables in this file",
+            ":5: 'network': the only tables in this file are [[namespace]]",
             ":2: 'port': expected a whole number from 0 to 65535, found \"70000\"",
             "variable FOREBAY_MAXMEMORY_POLICY: 'maxmemory-policy': expected one of volatile-lru, ",
             "flag --timeout: 'timeout': expected seconds, a whole number from 0 to 2147483647, found \"soon\"",

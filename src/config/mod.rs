@@ -7,6 +7,7 @@
 mod address;
 mod choices;
 mod compatibility;
+mod consistency;
 mod error;
 mod file;
 mod flags;
@@ -14,6 +15,7 @@ mod help;
 mod keyspace_events;
 mod load;
 mod memory_size;
+mod namespaces;
 mod notation;
 pub mod options;
 mod output_limits;
@@ -21,14 +23,20 @@ mod preset;
 pub mod rewrite;
 mod setting;
 mod suggestion;
+mod tables;
+mod tier_options;
 
 pub use address::{BindAddress, Secret, UpstreamAddress, UpstreamEndpoint};
-pub use choices::{BreakerPolicy, DebugAccess, EvictionPolicy, LogLevel, TierMode};
+pub use choices::{
+    BreakerPolicy, Compression, DebugAccess, EvictionPolicy, FailMode, JournalSync, LogLevel,
+    PromotionPolicy, SuspectPolicy, TierMode, UpstreamTracking, WhenFull,
+};
 pub use error::{ConfigError, ConfigErrors};
 pub use help::help;
 pub use keyspace_events::KeyspaceEvents;
 pub use load::{Action, Loaded};
 pub use memory_size::usable_bytes;
+pub use namespaces::{Namespace, NamespaceConfig, Rules};
 pub use output_limits::{OutputLimit, OutputLimits};
 pub use preset::Preset;
 pub use setting::{Change, Setting};
@@ -58,6 +66,16 @@ pub struct Config {
     pub statistics: Statistics,
     /// The server behind this one.
     pub upstream: Upstream,
+    /// How keys that no namespace of `namespace_tables` has are treated.
+    pub rules: Rules,
+    /// The namespaces that the file names, in its order.
+    pub namespace_tables: Vec<NamespaceConfig>,
+    /// Writes that are carried upstream after their replies.
+    pub write_behind: WriteBehind,
+    /// Keys that are fetched at the start.
+    pub warming: Warming,
+    /// Copies that are compared with upstream now and then.
+    pub checks: Checks,
     /// The HTTP port.
     pub http: Http,
     /// Values of the settings that are kept for compatibility and have no effect, by the first
@@ -192,13 +210,13 @@ pub struct Statistics {
     pub latency_percentiles: Vec<f64>,
 }
 
-/// The server behind this one, and how its values are kept here.
+/// The server behind this one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Upstream {
-    /// Where it is; `None`: there is none.
-    pub address: Option<UpstreamAddress>,
-    /// The mode asked for; `None` leaves it to [`Upstream::mode`].
-    mode_asked: Option<TierMode>,
+    /// Where it is: addresses that are tried in this order. Empty: there is none.
+    pub addresses: Vec<UpstreamAddress>,
+    /// What the addresses with TLS have in common.
+    pub tls: UpstreamTls,
     /// Deadline of one request to upstream.
     pub timeout: Duration,
     /// Deadline of connecting and logging in.
@@ -207,18 +225,82 @@ pub struct Upstream {
     pub backoff_min: Duration,
     /// The longest wait before a reconnect.
     pub backoff_max: Duration,
+    /// How often a fetch or another request without effect is asked again after a failure.
+    pub retries_max: u32,
     /// The name this server gives itself there with CLIENT SETNAME; empty: none.
     pub client_name: String,
+    /// How upstream tells what changed.
+    pub tracking: UpstreamTracking,
+    /// How long a copy lives where upstream does not tell.
+    pub untracked_ttl: Duration,
+    /// Suspect copies that are compared with upstream in a second, at most.
+    pub revalidations_per_second: u32,
+    /// The channel of upstream on which other servers name keys that changed; empty: none.
+    pub invalidation_channel: String,
     /// What opens the breaker.
     pub breaker: BreakerPolicy,
-    /// Failures in a row that open the breaker.
+    /// Failures in a row that open a consecutive breaker.
     pub breaker_failures: u32,
+    /// Percentage of failures that opens a failure-rate breaker.
+    pub breaker_failure_percent: u32,
+    /// Calls below which a failure-rate breaker stays closed.
+    pub breaker_calls_min: u32,
     /// How long an open breaker refuses before it lets a probe through.
     pub breaker_open: Duration,
-    /// How long a key that upstream does not have is remembered as missing; zero: not at all.
-    pub negative_ttl: Duration,
-    /// Larger values are forwarded and not kept.
-    pub fill_value_max_bytes: u64,
+    /// File to which what operators do to the tiers is appended; `None`: it is not written down.
+    pub audit_log: Option<PathBuf>,
+}
+
+/// What connections with TLS to upstream need. The files are in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Certificates of the authorities that upstream's certificate may come from; `None`: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that this server shows, and the chain behind it; `None`: it shows none.
+    pub cert_file: Option<PathBuf>,
+    /// The private key of `cert_file`.
+    pub key_file: Option<PathBuf>,
+    /// The name that upstream's certificate must have; `None`: the host of the address.
+    pub server_name: Option<String>,
+}
+
+/// Writes that are kept in a journal and carried upstream after their replies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteBehind {
+    /// Directory of the journal; `None` leaves it to [`Config::journal_dir`].
+    dir: Option<PathBuf>,
+    /// When the journal is forced to the disk.
+    pub sync: JournalSync,
+    /// The most bytes of the journal's files.
+    pub journal_max_bytes: u64,
+    /// How old the oldest write that is not carried may be before further ones are refused or wait; zero: no bound.
+    pub age_max: Duration,
+    /// What a write gets beyond these bounds.
+    pub when_full: WhenFull,
+    /// How long a key that was written may wait for more writes before it is carried.
+    pub delay: Duration,
+    /// Larger values are not carried later: writes to them wait for upstream.
+    pub value_max_bytes: u64,
+}
+
+/// Keys that are remembered over a restart and fetched after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Warming {
+    /// Keys that are remembered; 0: none.
+    pub keys_max: usize,
+    /// Keys that are fetched in a second.
+    pub keys_per_second: u32,
+    /// From 0 to 100: the share of them that must be there before the server says that it is ready.
+    pub ready_percent: u32,
+}
+
+/// Copies that are compared with upstream to find out whether they are right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Copies that are compared in a second; 0: none.
+    pub per_second: u32,
+    /// How far times to live may be apart.
+    pub ttl_tolerance: Duration,
 }
 
 /// The port for metrics and health.
@@ -239,6 +321,11 @@ impl Default for Config {
             encodings: Encodings::default(),
             statistics: Statistics::default(),
             upstream: Upstream::default(),
+            rules: Rules::default(),
+            namespace_tables: Vec::new(),
+            write_behind: WriteBehind::default(),
+            warming: Warming::default(),
+            checks: Checks::default(),
             http: Http::default(),
             kept: BTreeMap::new(),
         };
@@ -267,7 +354,8 @@ impl Config {
     /// # Errors
     /// The first of: a name that is unknown, a setting that can change at start only and would
     /// change (to give it the value it has is no error, so that what CONFIG GET shows can be set), a
-    /// setting named twice; and if there is none of these, the first value that is refused.
+    /// setting named twice; and if there is none of these, the first value that is refused, or else the first
+    /// setting that cannot be meant together with the others.
     pub fn set_many(&self, pairs: &[(&str, &str)]) -> Result<Self, SetError> {
         let settings = changeable(self, pairs)?;
         let mut changed = self.clone();
@@ -276,7 +364,21 @@ impl Config {
                 .set(&mut changed, value)
                 .map_err(|reason| SetError::failed(setting.name, reason))?;
         }
-        Ok(changed)
+        match consistency::first_new(self, &changed) {
+            Some(found) => Err(SetError::failed(found.setting, found.to_string())),
+            None => Ok(changed),
+        }
+    }
+
+    /// How keys of no named namespace are treated: the mode asked for, else near-cache where there is an upstream.
+    pub fn mode(&self) -> TierMode {
+        self.rules.mode_with(&self.upstream)
+    }
+
+    /// Where the journal of writes that are carried later is kept.
+    pub fn journal_dir(&self) -> PathBuf {
+        let own = self.write_behind.dir.as_ref();
+        own.map_or_else(|| self.general.dir.join("journal"), PathBuf::clone)
     }
 
     /// Whether giving `setting` this value would be a change, a refused value included.
@@ -352,17 +454,6 @@ impl fmt::Display for SetError {
 }
 
 impl std::error::Error for SetError {}
-
-impl Upstream {
-    /// How the tiers work: the mode asked for, else near-cache where there is an upstream.
-    pub fn mode(&self) -> TierMode {
-        match (self.mode_asked, &self.address) {
-            (Some(mode), _) => mode,
-            (None, Some(_)) => TierMode::NearCache,
-            (None, None) => TierMode::Off,
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -471,36 +562,53 @@ mod tests {
 
     #[test]
     fn names_stand_at_the_index_of_their_variant() {
-        assert!(
-            LogLevel::ALL
-                .into_iter()
-                .enumerate()
-                .all(|(i, level)| level as usize == i)
-        );
-        assert!(
-            DebugAccess::ALL
-                .into_iter()
-                .enumerate()
-                .all(|(i, access)| access as usize == i)
-        );
-        assert!(
-            EvictionPolicy::ALL
-                .into_iter()
-                .enumerate()
-                .all(|(i, policy)| policy as usize == i)
-        );
-        assert!(
-            Preset::ALL
-                .into_iter()
-                .enumerate()
-                .all(|(i, preset)| preset as usize == i)
-        );
-        assert!(
-            BreakerPolicy::ALL
-                .into_iter()
-                .enumerate()
-                .all(|(i, policy)| policy as usize == i)
-        );
+        /// Whether the variants stand at their numbers.
+        fn in_order<T: Copy>(all: &[T], number: fn(T) -> usize) -> bool {
+            all.iter().enumerate().all(|(i, one)| number(*one) == i)
+        }
+        assert!(in_order(&LogLevel::ALL, |one| one as usize));
+        assert!(in_order(&DebugAccess::ALL, |one| one as usize));
+        assert!(in_order(&EvictionPolicy::ALL, |one| one as usize));
+        assert!(in_order(&Preset::ALL, |one| one as usize));
+        assert!(in_order(&BreakerPolicy::ALL, |one| one as usize));
+        assert!(in_order(&TierMode::ALL, |one| one as usize));
+        assert!(in_order(&PromotionPolicy::ALL, |one| one as usize));
+        assert!(in_order(&SuspectPolicy::ALL, |one| one as usize));
+        assert!(in_order(&FailMode::ALL, |one| one as usize));
+        assert!(in_order(&Compression::ALL, |one| one as usize));
+        assert!(in_order(&UpstreamTracking::ALL, |one| one as usize));
+        assert!(in_order(&JournalSync::ALL, |one| one as usize));
+        assert!(in_order(&WhenFull::ALL, |one| one as usize));
         assert_eq!(EvictionPolicy::VolatileTtl.name(), "volatile-ttl");
+    }
+
+    #[test]
+    fn modes_are_asked_for_by_name_and_auto_leaves_them_to_the_upstream() {
+        let near = Config::from_file_text("f.toml".as_ref(), "upstream = \"redis://h\"").unwrap();
+        for (name, mode) in [
+            ("off", TierMode::Off),
+            ("near-cache", TierMode::NearCache),
+            ("write-behind", TierMode::WriteBehind),
+            ("write-around", TierMode::WriteAround),
+        ] {
+            let asked = near.set_many(&[("tier-mode", name)]).unwrap();
+            assert_eq!(
+                (asked.mode(), asked.rules.mode, mode.name()),
+                (mode, Some(mode), name)
+            );
+            assert_eq!(asked.set_many(&[("tier-mode", "AUTO")]).unwrap(), near);
+        }
+        assert_eq!(
+            (near.mode(), Config::default().mode()),
+            (TierMode::NearCache, TierMode::Off)
+        );
+    }
+
+    #[test]
+    fn the_journal_stands_in_the_directory_unless_told_otherwise() {
+        let config = Config::from_file_text("f.toml".as_ref(), "dir = \"/d\"").unwrap();
+        assert_eq!(config.journal_dir(), PathBuf::from("/d/journal"));
+        let config = Config::from_file_text("f.toml".as_ref(), "journal-dir = \"/j\"").unwrap();
+        assert_eq!(config.journal_dir(), PathBuf::from("/j"));
     }
 }

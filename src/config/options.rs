@@ -4,13 +4,12 @@
 //! to [`Config`]. CONFIG, the file, variables, flags, `--help` and CONFIG REWRITE read the rows.
 
 use super::Change::{AtStart, Live, Protected};
-use super::address::{BindAddress, Secret, UpstreamAddress};
+use super::address::{BindAddress, Secret};
 use super::compatibility::COMPATIBILITY;
 use super::preset::Preset;
 use super::setting::{Kind, row};
-use super::{
-    BreakerPolicy, Config, DebugAccess, EvictionPolicy, KeyspaceEvents, LogLevel, Setting, TierMode,
-};
+use super::tier_options::{RULES, UPSTREAM, WARMING, WRITE_BEHIND};
+use super::{Config, DebugAccess, EvictionPolicy, KeyspaceEvents, LogLevel, Setting};
 use std::path::{self, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +20,12 @@ pub const SECTIONS: &[(&str, &[Setting])] = &[
     ("Memory", MEMORY),
     ("Statistics", STATISTICS),
     ("Upstream", UPSTREAM),
+    (
+        "Namespaces: what a [[namespace]] table of the file may say as well",
+        RULES,
+    ),
+    ("Write-behind", WRITE_BEHIND),
+    ("Warming and checks", WARMING),
     ("HTTP", HTTP),
     ("Kept for compatibility, without effect", COMPATIBILITY),
 ];
@@ -35,6 +40,16 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     all().find(|setting| setting.names().any(|own| own.eq_ignore_ascii_case(name)))
 }
 
+/// Whether a `[[namespace]]` table may have this setting.
+pub fn is_rule(setting: &Setting) -> bool {
+    RULES.iter().any(|rule| rule.name == setting.name)
+}
+
+/// The names that a `[[namespace]]` table may have beside its own name and prefix.
+pub(super) fn rule_names() -> impl Iterator<Item = &'static str> {
+    RULES.iter().flat_map(Setting::names)
+}
+
 /// Names that match `pattern` in any case, each with its setting, as CONFIG GET lists them: every
 /// alias is a name of its own. `matches` is the glob, which takes the pattern first.
 pub fn matching(
@@ -47,7 +62,7 @@ pub fn matching(
         .filter(move |(name, _)| matches(&pattern, name.as_bytes()))
 }
 
-const INT_MAX: i64 = i32::MAX as i64;
+pub(super) const INT_MAX: i64 = i32::MAX as i64;
 const BYTES_MAX: u64 = i64::MAX as u64;
 /// Shortest `proto-max-bulk-len` and `client-query-buffer-limit` of Redis.
 const MEBIBYTE: u64 = 1 << 20;
@@ -196,47 +211,6 @@ const STATISTICS: &[Setting] = &[
 ];
 
 #[rustfmt::skip]
-const UPSTREAM: &[Setting] = &[
-    row("upstream", "", AtStart,
-        text("redis://[user:password@]host[:port][/db] or unix:///path[?db=db&user=user&password=password]",
-            |c| c.upstream.address.as_ref().map_or_else(String::new, |address| address.url().to_owned()), set_upstream),
-        "The Redis or Valkey behind this server. Empty: none.").secret(),
-    row("tier-mode", "auto", AtStart,
-        text("auto, off or near-cache", |c| c.upstream.mode_asked.map_or("auto", TierMode::name).to_owned(), set_tier_mode),
-        "How upstream is used. auto: near-cache where there is one, else off."),
-    row("upstream-timeout-ms", "1000", Live,
-        milliseconds(1, |c| c.upstream.timeout, |c, time| c.upstream.timeout = time),
-        "Milliseconds that a request to upstream may take."),
-    row("upstream-connect-timeout-ms", "1000", AtStart,
-        milliseconds(1, |c| c.upstream.connect_timeout, |c, time| c.upstream.connect_timeout = time),
-        "Milliseconds that connecting and logging in may take."),
-    row("upstream-retry-backoff-min-ms", "50", AtStart,
-        milliseconds(1, |c| c.upstream.backoff_min, |c, time| c.upstream.backoff_min = time),
-        "Milliseconds before the first new attempt to connect; doubled after each."),
-    row("upstream-retry-backoff-max-ms", "500", AtStart,
-        milliseconds(1, |c| c.upstream.backoff_max, |c, time| c.upstream.backoff_max = time),
-        "The most milliseconds between two attempts."),
-    row("upstream-client-name", "forebay", AtStart,
-        text("a word", |c| c.upstream.client_name.clone(), |c, text| word(text).map(|name| c.upstream.client_name = name)),
-        "The name of this server in the CLIENT LIST of upstream. Empty: none."),
-    row("breaker", "consecutive", AtStart,
-        choice(&BreakerPolicy::NAMES, |c| c.upstream.breaker as usize, |c, i| c.upstream.breaker = BreakerPolicy::ALL[i]),
-        "When upstream is left alone: after failures in a row (consecutive), or never (none)."),
-    row("breaker-failures", "5", Live,
-        integer(1, INT_MAX, |c| c.upstream.breaker_failures.into(), |c, n| c.upstream.breaker_failures = n as u32),
-        "Failures in a row after which upstream is left alone for a while."),
-    row("breaker-open-ms", "30000", Live,
-        milliseconds(1, |c| c.upstream.breaker_open, |c, time| c.upstream.breaker_open = time),
-        "How long, in milliseconds, before one request probes it again."),
-    row("negative-ttl-ms", "0", Live,
-        milliseconds(0, |c| c.upstream.negative_ttl, |c, time| c.upstream.negative_ttl = time),
-        "Milliseconds for which a key that upstream lacks is remembered as missing. 0: not at all."),
-    row("fill-value-max-bytes", "8mb", Live,
-        bytes(0, |c| c.upstream.fill_value_max_bytes, |c, n| c.upstream.fill_value_max_bytes = n),
-        "Larger values are passed on from upstream and not kept."),
-];
-
-#[rustfmt::skip]
 const HTTP: &[Setting] = &[
     row("http-port", "0", AtStart,
         integer(0, 65_535, |c| c.http.port.into(), |c, n| c.http.port = n as u16),
@@ -282,7 +256,7 @@ const HTTP: &[Setting] = &[
         "Bytes up to which a HyperLogLog is stored sparsely."),
 ];
 
-const fn count(get: fn(&Config) -> usize, set: fn(&mut Config, usize)) -> Kind {
+pub(super) const fn count(get: fn(&Config) -> usize, set: fn(&mut Config, usize)) -> Kind {
     Kind::Count { get, set }
 }
 
@@ -290,11 +264,11 @@ const fn size(get: fn(&Config) -> usize, set: fn(&mut Config, usize)) -> Kind {
     Kind::Size { get, set }
 }
 
-const fn yes_no(get: fn(&Config) -> bool, set: fn(&mut Config, bool)) -> Kind {
+pub(super) const fn yes_no(get: fn(&Config) -> bool, set: fn(&mut Config, bool)) -> Kind {
     Kind::YesNo { get, set }
 }
 
-const fn integer(min: i64, max: i64, get: fn(&Config) -> i64, set: fn(&mut Config, i64)) -> Kind {
+pub(super) const fn integer(min: i64, max: i64, get: fn(&Config) -> i64, set: fn(&mut Config, i64)) -> Kind {
     Kind::Integer { min, max, get, set }
 }
 
@@ -302,11 +276,15 @@ const fn seconds(min: i64, get: fn(&Config) -> Duration, set: fn(&mut Config, Du
     Kind::Seconds { min, get, set }
 }
 
-const fn milliseconds(min: i64, get: fn(&Config) -> Duration, set: fn(&mut Config, Duration)) -> Kind {
+pub(super) const fn milliseconds(
+    min: i64,
+    get: fn(&Config) -> Duration,
+    set: fn(&mut Config, Duration),
+) -> Kind {
     Kind::Milliseconds { min, get, set }
 }
 
-const fn bytes(min: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64)) -> Kind {
+pub(super) const fn bytes(min: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64)) -> Kind {
     Kind::Bytes {
         min,
         max: BYTES_MAX,
@@ -315,7 +293,7 @@ const fn bytes(min: u64, get: fn(&Config) -> u64, set: fn(&mut Config, u64)) -> 
     }
 }
 
-const fn choice(
+pub(super) const fn choice(
     names: &'static [&'static str],
     get: fn(&Config) -> usize,
     set: fn(&mut Config, usize),
@@ -323,7 +301,7 @@ const fn choice(
     Kind::Choice { names, get, set }
 }
 
-const fn text(
+pub(super) const fn text(
     expects: &'static str,
     get: fn(&Config) -> String,
     set: fn(&mut Config, &str) -> Result<(), String>,
@@ -331,11 +309,11 @@ const fn text(
     Kind::Text { expects, get, set }
 }
 
-fn path_text(path: Option<&PathBuf>) -> String {
+pub(super) fn path_text(path: Option<&PathBuf>) -> String {
     path.map_or_else(String::new, |path| path.display().to_string())
 }
 
-fn path_of(text: &str) -> Option<PathBuf> {
+pub(super) fn path_of(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
@@ -355,7 +333,7 @@ fn set_redis_version(config: &mut Config, text: &str) -> Result<(), String> {
 }
 
 /// Text that fits into HELLO and CLIENT SETNAME.
-fn word(text: &str) -> Result<String, String> {
+pub(super) fn word(text: &str) -> Result<String, String> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.to_owned())
     } else {
@@ -385,27 +363,6 @@ fn set_percentiles(config: &mut Config, text: &str) -> Result<(), String> {
         return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned());
     }
     config.statistics.latency_percentiles = numbers;
-    Ok(())
-}
-
-fn set_upstream(config: &mut Config, text: &str) -> Result<(), String> {
-    config.upstream.address = match text {
-        "" => None,
-        url => Some(UpstreamAddress::parse(url)?),
-    };
-    Ok(())
-}
-
-fn set_tier_mode(config: &mut Config, text: &str) -> Result<(), String> {
-    config.upstream.mode_asked = match text.to_ascii_lowercase().as_str() {
-        "auto" => None,
-        "off" => Some(TierMode::Off),
-        "near-cache" => Some(TierMode::NearCache),
-        mode @ ("write-behind" | "write-around") => {
-            return Err(format!("{mode} is not built yet; use near-cache or off"));
-        }
-        _ => return Err("argument(s) must be one of the following: auto, off, near-cache".to_owned()),
-    };
     Ok(())
 }
 
@@ -476,7 +433,7 @@ mod tests {
         assert_eq!(config, Config::default());
         let near = include_str!("../../conf/near-cache.toml");
         let config = Config::from_file_text(Path::new("conf/near-cache.toml"), near).unwrap();
-        assert_eq!(config.upstream.mode(), TierMode::NearCache);
+        assert_eq!(config.mode(), crate::config::TierMode::NearCache);
     }
 
     #[test]

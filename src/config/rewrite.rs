@@ -157,6 +157,17 @@ slowlog-max-len = 128
     }
 
     #[test]
+    fn tables_stay_and_new_settings_stand_above_them() {
+        let table =
+            "\n# Theirs.\n[[namespace]]\nname = \"a\"\nprefix = \"a:\" # of team A\npromotion = \"never\"\n";
+        let text = format!("{FILE}{table}");
+        let pairs = [("timeout", "30"), ("promotion", "lazy")];
+        let new = edit(&text, &pairs);
+        assert_eq!(new, format!("{FILE}timeout = 30\npromotion = \"lazy\"\n{table}"));
+        assert_eq!(config(&new, &[]), config(&text, &pairs));
+    }
+
+    #[test]
     fn the_file_keeps_its_mode_and_a_link_stays_a_link() {
         let directory = tempfile::tempdir().unwrap();
         let (real, link) = (

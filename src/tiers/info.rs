@@ -55,7 +55,7 @@ fn tiers(services: &Services, status: &Status) -> String {
     let stats = stats(services, status);
     let (l1_hits, l1_misses) = stats.l1_hits_and_misses(&totals);
     lines(&[
-        ("tier_mode", &services.config.load().upstream.mode().name()),
+        ("tier_mode", &services.config.load().mode().name()),
         ("tier_l1_hits", &l1_hits),
         ("tier_l1_misses", &l1_misses),
         ("tier_upstream_hits", &stats.hits),
@@ -86,8 +86,8 @@ fn upstream(services: &Services, status: &Status) -> String {
     let config = services.config.load();
     let address = config
         .upstream
-        .address
-        .as_ref()
+        .addresses
+        .first()
         .map_or_else(String::new, |address| address.endpoint.to_string());
     lines(&[
         ("upstream_address", &address),

@@ -50,8 +50,8 @@ pub async fn arm(
 /// The database of upstream that stands for database 0 here.
 pub fn base_database(settings: &Settings) -> usize {
     settings
-        .address
-        .as_ref()
+        .addresses
+        .first()
         .map_or(0, |address| address.database as usize)
 }
 
@@ -61,7 +61,7 @@ fn push_hello(out: &mut Vec<u8>, protocol: Protocol, settings: &Settings) {
         Protocol::Resp3 => "3",
     };
     let mut words = vec!["HELLO", version];
-    if let Some(address) = &settings.address
+    if let Some(address) = settings.addresses.first()
         && let Some(password) = &address.password
     {
         words.extend([

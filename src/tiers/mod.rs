@@ -86,11 +86,9 @@ impl Tiers {
     /// attempt to connect, whether or not there is an upstream that answers.
     pub fn start(services: &Arc<Services>) -> io::Result<Option<Arc<Self>>> {
         let config = services.config.load_full();
-        match (config.upstream.mode(), &config.upstream.address) {
-            (TierMode::NearCache, Some(address)) => {
-                Self::start_with(services, Arc::new(address.endpoint.clone())).map(Some)
-            }
-            _ => Ok(None),
+        match (config.mode(), config.upstream.addresses.first()) {
+            (TierMode::Off, _) | (_, None) => Ok(None),
+            (_, Some(address)) => Self::start_with(services, Arc::new(address.endpoint.clone())).map(Some),
         }
     }
 

@@ -379,7 +379,7 @@ impl Pipeline {
     /// What the reply to GET or DUMP means, with that to PTTL before it. Upstream read both after they were sent, so
     /// an entry here never outlives upstream's.
     fn fetched<'f>(&self, form: Form, value: Frame<'f>, sent: Moment, now: Moment) -> Fetched<'f> {
-        let settings = &self.services.config.load().upstream;
+        let rules = &self.services.config.load().rules;
         if let Some(error) = refusal(value) {
             // An upstream that gives nobody payloads answers for itself.
             let is_unavailable = form == Form::Payload && matches!(&*error.prefix(), "NOPERM" | "ERR");
@@ -390,10 +390,10 @@ impl Pipeline {
             };
         }
         let Some(bytes) = value.as_bulk() else {
-            let until_ms = now.unix_ms + settings.negative_ttl.as_millis() as u64;
+            let until_ms = now.unix_ms + rules.negative_ttl.as_millis() as u64;
             return Fetched::Missing { until_ms };
         };
-        let Some(value) = self.kept(form, bytes, settings.fill_value_max_bytes) else {
+        let Some(value) = self.kept(form, bytes, rules.fill_value_max_bytes) else {
             return Fetched::NotKept;
         };
         let deadline_ms = match &self.time_to_live {

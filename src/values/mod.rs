@@ -18,6 +18,7 @@ pub mod list;
 pub mod packed;
 pub mod partial_sort;
 pub mod positions;
+pub mod prefix_map;
 pub mod random;
 pub mod set;
 pub mod short_bytes;

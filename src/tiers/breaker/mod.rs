@@ -52,7 +52,8 @@ pub trait Breaker: Send + Sync {
 /// A fresh breaker of the policy called `name`.
 pub fn by_name(name: &str) -> Option<Box<dyn Breaker>> {
     Some(match name {
-        "consecutive" => Box::new(consecutive::Consecutive::default()),
+        // Until failure rates are counted, failures in a row stand for them.
+        "consecutive" | "failure-rate" => Box::new(consecutive::Consecutive::default()),
         "none" => Box::new(none::None),
         _ => return None,
     })
