@@ -125,6 +125,9 @@ pub const ABSENT_KEYS_REMEMBERED_MAX: usize = 128;
 /// the next read.
 pub const REFRESH_WISHES_MAX: usize = 16;
 
+/// Dirty keys that are carried upstream together: enough for a million a second at a round trip of a millisecond.
+pub const CARRIED_TOGETHER_MAX: usize = 1024;
+
 /// How long a command may still wait for upstream when its client sends no more, or the server shuts down.
 pub const LEAVING_WAIT_MS_MAX: u64 = 5_000;
 

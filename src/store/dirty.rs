@@ -26,20 +26,28 @@ struct Dirty {
     sequence: u64,
     /// Bytes of that record.
     bytes: u64,
+    /// Whether it stands in the queue of what is to be carried, and is not on its way.
+    is_queued: bool,
 }
 
 /// What became of a key when a new state of it was noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noted {
-    /// It was clean before.
-    First,
-    /// It was dirty already: the record with this sequence number and size is of no use any more.
-    Again {
-        /// Of the record.
-        sequence: u64,
-        /// Of the record.
-        bytes: u64,
-    },
+pub struct Noted {
+    /// The sequence number and size of the record that had its state before, if it was dirty already.
+    pub before: Option<(u64, u64)>,
+    /// Whether it has to be queued.
+    pub must_queue: bool,
+}
+
+/// What became of a key whose state upstream was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is clean; its record had so many bytes.
+    Clean(u64),
+    /// It was changed again meanwhile, and is queued.
+    Changed,
+    /// It must be queued again.
+    Dirty,
 }
 
 /// The dirty keys of one shard.
@@ -69,17 +77,24 @@ impl DirtyKeys {
         }
     }
 
-    fn note(&mut self, (db, key): &SharedName, dirty: Dirty) -> Noted {
-        let of_key = self.keys.entry(Arc::clone(key)).or_default();
-        match of_key.iter_mut().find(|(of_db, _)| of_db == db) {
-            Some((_, known)) => {
-                let Dirty { sequence, bytes } = std::mem::replace(known, dirty);
-                Noted::Again { sequence, bytes }
-            }
-            None => {
-                of_key.push((*db, dirty));
-                Noted::First
-            }
+    fn get_mut(&mut self, (db, key): &SharedName) -> Option<&mut Dirty> {
+        let of_key = self.keys.get_mut(key)?;
+        of_key.iter_mut().find(|(of_db, _)| of_db == db).map(|(_, dirty)| dirty)
+    }
+
+    fn note(&mut self, name: &SharedName, dirty: Dirty) -> Noted {
+        if let Some(known) = self.get_mut(name) {
+            let before = std::mem::replace(known, dirty);
+            return Noted {
+                before: Some((before.sequence, before.bytes)),
+                must_queue: !before.is_queued,
+            };
+        }
+        let (db, key) = name;
+        self.keys.entry(Arc::clone(key)).or_default().push((*db, dirty));
+        Noted {
+            before: None,
+            must_queue: true,
         }
     }
 
@@ -107,8 +122,7 @@ impl Shard {
         }
     }
 
-    /// Takes the keys that the running command has changed: each is to be noted by [`Shard::note_dirty`], or let go
-    /// by [`Shard::clean`].
+    /// Takes the keys that the running command has changed: each is to be noted by [`Shard::note_dirty`].
     #[inline]
     pub fn take_touched(&mut self) -> Vec<SharedName> {
         match &mut self.dirty {
@@ -119,39 +133,72 @@ impl Shard {
 
     /// Notes that the present state of a key is that of the journal's record `sequence`, which has so many bytes.
     pub fn note_dirty(&mut self, name: &SharedName, sequence: u64, bytes: u64) -> Noted {
-        let dirty = self.dirty.get_or_insert_default();
-        dirty.note(name, Dirty { sequence, bytes })
+        let dirty = Dirty {
+            sequence,
+            bytes,
+            is_queued: true,
+        };
+        self.dirty.get_or_insert_default().note(name, dirty)
     }
 
-    /// Marks the entry of a key as one that upstream does not know of: it was just put there from the journal.
+    /// The entry of a key, whatever its generation.
+    pub fn resident(&self, db: usize, key: &[u8], hash: KeyHash) -> Option<EntryRef<'_>> {
+        self.find(db, hash, key).map(|at| self.entry(db, at))
+    }
+
+    /// Marks the entry of a key, which was just put there from the journal, as one that upstream does not know of.
     pub fn mark_dirty(&mut self, (db, key): &SharedName, hash: KeyHash) {
         if let Some(position) = self.find(*db, hash, key) {
             self.set_generation(*db, position, DIRTY);
         }
     }
 
-    /// The sequence number of a dirty key's state, and the entry, which may be gone.
-    pub fn dirty_state(&self, (db, key): &SharedName, hash: KeyHash) -> Option<(u64, Option<EntryRef<'_>>)> {
-        let dirty = self.dirty.as_ref()?.get(*db, key)?;
+    /// Begins to carry a dirty key: the sequence number of its state, and its entry, which may be gone. From now on a
+    /// change queues it again.
+    pub fn begin_carrying(&mut self, name: &SharedName, hash: KeyHash) -> Option<(u64, Option<EntryRef<'_>>)> {
+        let dirty = self.dirty.as_mut()?.get_mut(name)?;
+        dirty.is_queued = false;
+        let sequence = dirty.sequence;
+        let (db, key) = name;
         let entry = self.find(*db, hash, key).map(|at| self.entry(*db, at));
-        Some((dirty.sequence, entry))
+        Some((sequence, entry))
     }
 
-    /// Upstream has the state of the record `sequence`. If that is the present one, the key is clean, and the size of
-    /// its record is given back; its entry becomes a copy like others.
-    pub fn clean(&mut self, name: &SharedName, hash: KeyHash, sequence: u64) -> Option<u64> {
+    /// Upstream has the state of the record `sequence`. If that is the present one, the key is clean, and its entry a
+    /// copy like others.
+    pub fn end_carrying(&mut self, name: &SharedName, hash: KeyHash, sequence: u64) -> Settled {
+        let Some(dirty) = self.dirty.as_mut().and_then(|dirty| dirty.get_mut(name)) else {
+            return Settled::Changed;
+        };
+        if dirty.sequence != sequence {
+            return Settled::Changed;
+        }
+        let bytes = dirty.bytes;
+        self.forget_dirty(name);
         let (db, key) = name;
-        let dirty = self.dirty.as_mut()?;
-        let known = dirty.get(*db, key).filter(|known| known.sequence == sequence)?;
+        if let Some(position) = self.find(*db, hash, key) {
+            self.renew(*db, position);
+        }
+        Settled::Clean(bytes)
+    }
+
+    /// Upstream could not be told: the key is to be queued again, unless a change has done so.
+    pub fn put_back_dirty(&mut self, name: &SharedName) -> Settled {
+        match self.dirty.as_mut().and_then(|dirty| dirty.get_mut(name)) {
+            Some(dirty) if !dirty.is_queued => {
+                dirty.is_queued = true;
+                Settled::Dirty
+            }
+            _ => Settled::Changed,
+        }
+    }
+
+    fn forget_dirty(&mut self, name: &SharedName) {
+        let Some(dirty) = &mut self.dirty else { return };
         dirty.forget(name);
         if dirty.keys.is_empty() && dirty.touched.is_empty() {
             self.dirty = None;
         }
-        if let Some(position) = self.find(*db, hash, key) {
-            let generation = self.settings().generations.current();
-            self.set_generation(*db, position, generation);
-        }
-        Some(known.bytes)
     }
 
     /// The databases of the dirty entries that are here, each as often as it has some.

@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 
 pub use absent::Approach;
 pub use attention::{FullName, Ticket, Watch};
-pub use dirty::{Noted, SharedName};
+pub use dirty::{Noted, Settled, SharedName};
 pub use entry::{Entry, EntryRef};
 pub use events::Class;
 use events::Observer;
