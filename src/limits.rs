@@ -191,3 +191,41 @@ pub const BUSY_PAUSE_US: u64 = 500;
 /// Bytes that the subscriptions of one client may take, names and bookkeeping: a million short channels. Redis has no
 /// such bound.
 pub const SUBSCRIPTION_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of a filter that tells keys asked for once from keys asked for again. At [`SECOND_HIT_KEYS`] keys it has 16
+/// bits for each, and of a thousand new keys three seem known.
+pub const DOORKEEPER_BYTES: usize = 512 * 1024;
+
+/// New keys after which `second-hit` begins to forget, however recent they are: it has two filters of
+/// [`DOORKEEPER_BYTES`] and remembers between one and two times so many.
+pub const SECOND_HIT_KEYS: u32 = 1 << 18;
+
+/// After so long `second-hit` begins to forget: a key must be asked for twice within one to two times this.
+pub const SECOND_HIT_WINDOW_MS: u64 = 600_000;
+
+/// Bytes of the cells of `lazy`, each of which says in which slots of time a key was asked for. Of 8,000 new keys a
+/// second, one in 200 is taken for a steady one by mistake.
+pub const LAZY_BYTES: usize = 1024 * 1024;
+
+/// The slots of time that `lazy` tells apart, eight of them: longer than a burst.
+pub const LAZY_SLOT_MS: u64 = 10_000;
+
+/// In how many of the last eight slots a steady key was asked for: more than two bursts that happen to be near.
+pub const LAZY_SLOTS_MIN: u32 = 3;
+
+/// The same while memory is short.
+pub const LAZY_SLOTS_MIN_HIGH: u32 = 5;
+
+/// Bytes of the counters of `predicted`, half a byte each, besides a filter of [`DOORKEEPER_BYTES`].
+pub const SKETCH_BYTES: usize = 512 * 1024;
+
+/// Accesses after which every counter of `predicted` was halved once: one for each byte of the counters, so that few
+/// keys share all theirs with others, and the filter has eight bits for each.
+pub const SKETCH_ACCESSES: usize = SKETCH_BYTES;
+
+/// Keys let in last, by which `predicted` tells what a typical one is worth: as many as make a mean.
+pub const ADMITTED_SAMPLED: usize = 256;
+
+/// The share of `maxmemory` in percent from which on memory counts as short: near the end, but before each new
+/// entry puts another one out.
+pub const PRESSURE_PERCENT: u64 = 95;

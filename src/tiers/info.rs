@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::status::Status;
+use super::status::{Status, tuning};
 use crate::services::Services;
 use crate::stats::histogram::Distribution;
 use crate::stats::upstream::UpstreamStats;
@@ -33,7 +33,10 @@ fn stats(services: &Services, status: &Status) -> UpstreamStats {
     let now_ms = services.clock.monotonic_ms();
     UpstreamStats {
         link: status.state().name(),
-        breaker: status.breaker.state(now_ms).name(),
+        breaker: status
+            .breaker
+            .state(now_ms, tuning(&services.config.load().upstream))
+            .name(),
         feed_lag_ms: status.feed_lag_ms(now_ms),
         pending: status.pending() as u64,
         hits: status.fills.get() + status.fills_not_kept.get(),
@@ -94,7 +97,10 @@ fn upstream(services: &Services, status: &Status) -> String {
         ("upstream_link", &status.state().name()),
         ("upstream_connects", &status.connects.get()),
         ("upstream_failures", &status.failures.get()),
-        ("upstream_breaker", &status.breaker.state(now_ms).name()),
+        (
+            "upstream_breaker",
+            &status.breaker.state(now_ms, tuning(&config.upstream)).name(),
+        ),
         ("upstream_pending", &status.pending()),
         ("upstream_timeouts", &status.timeouts.get()),
         ("upstream_refused", &status.refused.get()),

@@ -102,7 +102,7 @@ impl Link {
         })?;
         self.services.store.begin_generation(self.services.clock.unix_ms());
         self.review();
-        self.status.breaker.succeeded();
+        self.status.breaker.reset();
         self.status.connects.add(1);
         let now_ns = self.services.clock.monotonic_ns();
         self.status.note_sync(now_ns);

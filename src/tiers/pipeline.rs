@@ -187,8 +187,9 @@ impl Pipeline {
             .as_error()
             .is_some_and(|error| error.starts_with(b"LOADING"));
         if !is_loading {
+            let ends_order = awaited.permit.is_some();
             self.status
-                .note_reply(awaited.sent.monotonic_ns, now.monotonic_ns);
+                .note_reply(awaited.sent.monotonic_ns, now.monotonic_ns, ends_order);
         }
         self.settle(awaited, frame, frame_bytes, was_given_up, now);
         while self.held.is_none()
@@ -237,8 +238,11 @@ impl Pipeline {
             .unwrap_or(self.active_ms + FEED_PROBE_MS)
     }
 
-    /// Fails everything: the connection is lost.
+    /// Fails everything: the connection is lost. Each order that was under way is a failure for the breaker, so that
+    /// under load it opens at once.
     pub fn fail(mut self, lost: &Lost, now: Moment) {
+        let under_way = self.awaited.iter().filter(|awaited| awaited.permit.is_some());
+        under_way.for_each(|_| self.note_failed_call(now));
         let trouble = format!("connection lost: {lost}");
         let error = Error::Upstream(trouble.as_str().into());
         while let Some(awaited) = self.awaited.pop_front() {
@@ -421,10 +425,10 @@ impl Pipeline {
         let error = self.timed_out();
         let awaited = &mut self.awaited[index];
         if awaited.permit.take().is_some() {
-            let settings = &self.services.config.load().upstream;
             self.status.timeouts.add(1);
-            self.status.breaker.failed(now.monotonic_ms(), tuning(settings));
+            self.note_failed_call(now);
         }
+        let awaited = &mut self.awaited[index];
         match &mut awaited.reply {
             Expected::Value { fetch, db } => {
                 let (store, status) = (&self.services.store, &self.status);
@@ -439,6 +443,11 @@ impl Pipeline {
             }
             Expected::Selected | Expected::TimeToLive => {}
         }
+    }
+
+    fn note_failed_call(&self, now: Moment) {
+        let settings = &self.services.config.load().upstream;
+        self.status.breaker.failed(now.monotonic_ms(), tuning(settings));
     }
 
     fn land(&self, fetch: &Fetch, fetched: Fetched<'_>, db: usize, now: Moment) {

@@ -12,7 +12,7 @@ use super::breaker::{self, State};
 use super::effect::Effect;
 use super::order::{Answer, Fetch, Form, Forward, Order, Work};
 use super::pipeline::{Lost, Moment, Pipeline};
-use super::status::Status;
+use super::status::{Status, tuning};
 use super::wire::push_text_request;
 use crate::commands::error::Error;
 use crate::config::Config;
@@ -179,6 +179,11 @@ impl Bench {
         let hash = store.hash(key.as_bytes());
         let visit = Visit::new(0, self.unix_ms());
         Key::find(&mut store.lock(hash), key.as_bytes(), hash, visit).exists()
+    }
+
+    fn breaker(&self) -> State {
+        let settings = &self.services.config.load().upstream;
+        self.status.breaker.state(self.now_ms, tuning(settings))
     }
 
     fn unix_ms(&self) -> u64 {
@@ -465,15 +470,11 @@ fn s16_late_replies_are_never_matched_to_other_requests() {
 fn s16_a_silent_upstream_costs_timeouts_until_the_breaker_opens_and_then_the_connection() {
     let mut bench = Bench::with(&[("breaker-failures", "3")]);
     for number in 0..3 {
-        assert_eq!(
-            bench.status.breaker.state(bench.now_ms),
-            State::Closed,
-            "{number}"
-        );
+        assert_eq!(bench.breaker(), State::Closed, "{number}");
         bench.fetch(&number.to_string());
     }
     bench.pass(TIMEOUT_MS).unwrap();
-    assert_eq!(bench.status.breaker.state(bench.now_ms), State::Open);
+    assert_eq!(bench.breaker(), State::Open);
     let most_ms = TIMEOUT_MS * (LINK_OVERDUE_TIMEOUTS - 1);
     bench.pass(most_ms - 1).unwrap();
     assert!(matches!(bench.pass(1), Err(Lost::Silent)));
@@ -484,9 +485,20 @@ fn s16_a_reply_closes_the_breaker() {
     let mut bench = Bench::with(&[("breaker-failures", "1")]);
     bench.fetch("k");
     bench.pass(TIMEOUT_MS).unwrap();
-    assert_eq!(bench.status.breaker.state(bench.now_ms), State::Open);
+    assert_eq!(bench.breaker(), State::Open);
     bench.receive(":-1\r\n");
-    assert_eq!(bench.status.breaker.state(bench.now_ms), State::Closed);
+    assert_eq!(bench.breaker(), State::Closed);
+}
+
+#[test]
+fn s15_a_connection_lost_under_load_opens_the_breaker_at_once() {
+    for (under_way, state) in [(2, State::Closed), (3, State::Open)] {
+        let mut bench = Bench::with(&[("breaker-failures", "3")]);
+        (0..under_way).for_each(|number| _ = bench.fetch(&number.to_string()));
+        let fresh = Pipeline::new(&bench.services, &bench.status, moment(0));
+        std::mem::replace(&mut bench.pipeline, fresh).fail(&Lost::Silent, moment(0));
+        assert_eq!(bench.breaker(), state, "{under_way} under way");
+    }
 }
 
 #[test]

@@ -122,6 +122,8 @@ pub fn tuning(settings: &Settings) -> Tuning {
     Tuning {
         failures_max: settings.breaker_failures,
         open_ms: settings.breaker_open.as_millis() as u64,
+        failures_percent: settings.breaker_failure_percent,
+        calls_min: settings.breaker_calls_min,
     }
 }
 
@@ -211,11 +213,15 @@ impl Status {
         self.pending.load(Relaxed)
     }
 
-    /// Notes a reply: what upstream did before it was sent has arrived.
-    pub fn note_reply(&self, sent_ns: u64, now_ns: u64) {
+    /// Notes a reply, which may end an order in time: what upstream did before it was sent has arrived.
+    pub fn note_reply(&self, sent_ns: u64, now_ns: u64, ends_order: bool) {
         self.latencies.record(now_ns.saturating_sub(sent_ns));
         self.note_sync(sent_ns);
-        self.breaker.succeeded();
+        if ends_order {
+            self.breaker.succeeded(now_ns / 1_000_000);
+        } else {
+            self.breaker.heard();
+        }
     }
 
     /// Notes that nothing of what upstream did until now can be missed from now on.

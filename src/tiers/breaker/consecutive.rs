@@ -1,61 +1,49 @@
-//! Opens after a number of failures with no success between them; one success closes it.
+//! Opens after a number of failures with no answer between them; one answer closes it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use super::gate::Gate;
 use super::{Breaker, State, Tuning};
-
-/// `open_until_ms` of a closed breaker.
-const CLOSED: u64 = 0;
 
 /// See the module.
 #[derive(Default)]
 pub struct Consecutive {
     failures: AtomicU32,
-    /// Until when calls are refused. A probe that is let through moves it on, so that the next one follows a
-    /// whole period later even if nobody hears of the first again.
-    open_until_ms: AtomicU64,
+    gate: Gate,
 }
 
 impl Breaker for Consecutive {
     #[inline]
     fn admits(&self, now_ms: u64, tuning: Tuning) -> bool {
-        let until_ms = self.open_until_ms.load(Relaxed);
-        if until_ms == CLOSED {
-            return true;
-        }
-        let next_ms = now_ms + tuning.open_ms;
-        now_ms >= until_ms
-            && self
-                .open_until_ms
-                .compare_exchange(until_ms, next_ms, Relaxed, Relaxed)
-                .is_ok()
+        self.gate.admits(now_ms, tuning.open_ms)
     }
 
-    fn succeeded(&self) {
-        // Mostly there is nothing to change, and the line stays shared.
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
-        }
-        if self.open_until_ms.load(Relaxed) != CLOSED {
-            self.open_until_ms.store(CLOSED, Relaxed);
-        }
+    fn succeeded(&self, _now_ms: u64) {
+        self.reset();
+    }
+
+    fn heard(&self) {
+        self.reset();
     }
 
     fn failed(&self, now_ms: u64, tuning: Tuning) {
         let failures = self.failures.load(Relaxed).saturating_add(1);
         self.failures.store(failures, Relaxed);
         if failures >= tuning.failures_max {
-            self.open_until_ms
-                .store((now_ms + tuning.open_ms).max(CLOSED + 1), Relaxed);
+            self.gate.open(now_ms);
         }
     }
 
-    fn state(&self, now_ms: u64) -> State {
-        match self.open_until_ms.load(Relaxed) {
-            CLOSED => State::Closed,
-            until_ms if now_ms < until_ms => State::Open,
-            _ => State::HalfOpen,
+    fn reset(&self) {
+        // Mostly there is nothing to change, and the line stays shared.
+        if self.failures.load(Relaxed) != 0 {
+            self.failures.store(0, Relaxed);
         }
+        self.gate.close();
+    }
+
+    fn state(&self, now_ms: u64, tuning: Tuning) -> State {
+        self.gate.state(now_ms, tuning.open_ms)
     }
 }
 
@@ -66,6 +54,7 @@ mod tests {
     const TUNING: Tuning = Tuning {
         failures_max: 3,
         open_ms: 100,
+        ..Tuning::DEFAULT
     };
 
     fn opened_at(now_ms: u64) -> Consecutive {
@@ -75,12 +64,16 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_a_success_between_them_does_not() {
+    fn failures_in_a_row_open_it_and_an_answer_between_them_does_not() {
         let breaker = Consecutive::default();
-        for _ in 0..5 {
+        for round in 0..6 {
             breaker.failed(1, TUNING);
             breaker.failed(1, TUNING);
-            breaker.succeeded();
+            match round % 3 {
+                0 => breaker.succeeded(1),
+                1 => breaker.heard(),
+                _ => breaker.reset(),
+            }
             assert!(breaker.admits(1, TUNING));
         }
         assert!(!opened_at(1).admits(100, TUNING));
@@ -89,15 +82,15 @@ mod tests {
     #[test]
     fn one_probe_per_period_goes_through_until_one_succeeds() {
         let breaker = opened_at(0);
-        assert_eq!(breaker.state(99), State::Open);
-        assert_eq!(breaker.state(100), State::HalfOpen);
+        assert_eq!(breaker.state(99, TUNING), State::Open);
+        assert_eq!(breaker.state(100, TUNING), State::HalfOpen);
         assert!(breaker.admits(100, TUNING));
         assert!(!breaker.admits(100, TUNING) && !breaker.admits(199, TUNING));
         assert!(breaker.admits(200, TUNING));
         breaker.failed(250, TUNING);
         assert!(!breaker.admits(349, TUNING));
         assert!(breaker.admits(350, TUNING));
-        breaker.succeeded();
+        breaker.succeeded(350);
         assert!(breaker.admits(351, TUNING) && breaker.admits(351, TUNING));
     }
 }

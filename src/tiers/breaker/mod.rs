@@ -4,6 +4,8 @@
 //! load or two. What counts as a failure is for the caller to say.
 
 mod consecutive;
+mod failure_rate;
+mod gate;
 mod none;
 
 /// The knobs of all policies; they may change at any time.
@@ -13,6 +15,21 @@ pub struct Tuning {
     pub failures_max: u32,
     /// How long it stays open, in milliseconds, before it lets a probe through.
     pub open_ms: u64,
+    /// The share of calls, in percent, whose failing opens the breaker.
+    pub failures_percent: u32,
+    /// With fewer calls than this, their share says nothing.
+    pub calls_min: u32,
+}
+
+impl Tuning {
+    /// The defaults of the settings.
+    #[cfg(test)]
+    pub const DEFAULT: Self = Self {
+        failures_max: 5,
+        open_ms: 30_000,
+        failures_percent: 50,
+        calls_min: 20,
+    };
 }
 
 /// Whether calls may go out.
@@ -41,19 +58,23 @@ impl State {
 pub trait Breaker: Send + Sync {
     /// Whether a call may go out now. In [`State::HalfOpen`] this takes the probe's place.
     fn admits(&self, now_ms: u64, tuning: Tuning) -> bool;
-    /// Upstream answered.
-    fn succeeded(&self);
+    /// A call was answered in time.
+    fn succeeded(&self, now_ms: u64);
+    /// Upstream sent something that ends no call, or one that was given up: it is alive, if only slow.
+    fn heard(&self);
     /// A call failed in a way that tells of upstream's health.
     fn failed(&self, now_ms: u64, tuning: Tuning);
+    /// There is a new connection, of which the failures so far say nothing: closes it.
+    fn reset(&self);
     /// What [`Breaker::admits`] would say, without taking anybody's place.
-    fn state(&self, now_ms: u64) -> State;
+    fn state(&self, now_ms: u64, tuning: Tuning) -> State;
 }
 
 /// A fresh breaker of the policy called `name`.
 pub fn by_name(name: &str) -> Option<Box<dyn Breaker>> {
     Some(match name {
-        // Until failure rates are counted, failures in a row stand for them.
-        "consecutive" | "failure-rate" => Box::new(consecutive::Consecutive::default()),
+        "consecutive" => Box::new(consecutive::Consecutive::default()),
+        "failure-rate" => Box::new(failure_rate::FailureRate::default()),
         "none" => Box::new(none::None),
         _ => return None,
     })
@@ -65,8 +86,9 @@ mod tests {
 
     #[test]
     fn policies_are_found_by_name() {
-        for name in ["consecutive", "none"] {
-            assert_eq!(by_name(name).unwrap().state(0), State::Closed, "{name}");
+        for name in ["consecutive", "failure-rate", "none"] {
+            let state = by_name(name).unwrap().state(0, Tuning::DEFAULT);
+            assert_eq!(state, State::Closed, "{name}");
         }
         assert!(by_name("never").is_none());
     }

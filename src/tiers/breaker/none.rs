@@ -10,11 +10,15 @@ impl Breaker for None {
         true
     }
 
-    fn succeeded(&self) {}
+    fn succeeded(&self, _now_ms: u64) {}
+
+    fn heard(&self) {}
 
     fn failed(&self, _now_ms: u64, _tuning: Tuning) {}
 
-    fn state(&self, _now_ms: u64) -> State {
+    fn reset(&self) {}
+
+    fn state(&self, _now_ms: u64, _tuning: Tuning) -> State {
         State::Closed
     }
 }
