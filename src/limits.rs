@@ -125,6 +125,11 @@ pub const ABSENT_KEYS_REMEMBERED_MAX: usize = 128;
 /// the next read.
 pub const REFRESH_WISHES_MAX: usize = 16;
 
+/// Writes that upstream refused for good, as many as are kept for an operator to look at.
+pub const DEAD_LETTERS_MAX: usize = 10_000;
+/// Their bytes.
+pub const DEAD_LETTERS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Dirty keys that are carried upstream together: enough for a million a second at a round trip of a millisecond.
 pub const CARRIED_TOGETHER_MAX: usize = 1024;
 

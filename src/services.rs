@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::clients::Clients;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, FailMode, Namespace, SuspectPolicy, TierMode};
 use crate::notifications::Notifier;
 use crate::pause::Pause;
 use crate::pubsub::PubSub;
@@ -21,7 +21,7 @@ use crate::stats::slowlog::Slowlog;
 use crate::stats::upstream::UpstreamStats;
 use crate::stats::vitals::Vitals;
 use crate::store::eviction::{Tuning, by_name};
-use crate::store::{CopyRules, FreshnessRules, Store, rdb};
+use crate::store::{CopyRules, FreshnessRules, Store, Suspects, rdb};
 use crate::values::prefix_map::PrefixMap;
 use crate::waiting::WaitingRequests;
 
@@ -30,6 +30,9 @@ pub type InfoSections = Box<dyn Fn(&mut Vec<(&'static str, String)>) + Send + Sy
 
 /// Reads what the tiers know and count of upstream.
 pub type UpstreamProbe = Box<dyn Fn() -> UpstreamStats + Send + Sync>;
+
+/// Puts the settings in force.
+pub type ConfigureHook = Box<dyn Fn(&Config) + Send + Sync>;
 
 /// Everything that lives as long as the server and is shared by its threads.
 pub struct Services {
@@ -67,6 +70,8 @@ pub struct Services {
     pub tier_sections: OnceLock<InfoSections>,
     /// Figures of upstream; see [`Services::upstream_stats`].
     pub upstream_probe: OnceLock<UpstreamProbe>,
+    /// Puts changed settings in force where commands do not reach.
+    pub on_configure: OnceLock<ConfigureHook>,
     /// A random name of this run of the server: 40 hexadecimal digits.
     pub run_id: String,
     /// When the server started, in Unix milliseconds.
@@ -108,6 +113,7 @@ impl Services {
             shutdown: Notify::new(),
             tier_sections: OnceLock::new(),
             upstream_probe: OnceLock::new(),
+            on_configure: OnceLock::new(),
             run_id: random_hex_40(),
             started_at_ms: clock.unix_ms(),
             tcp_port: config.network.port,
@@ -159,7 +165,11 @@ impl Services {
         self.pubsub.set_output_max(output_max as usize);
         self.notifier
             .configure(config.general.keyspace_events, &self.store);
-        self.config.store(Arc::new(config));
+        let config = Arc::new(config);
+        self.config.store(Arc::clone(&config));
+        if let Some(configure) = self.on_configure.get() {
+            configure(&config);
+        }
     }
 }
 
@@ -171,11 +181,23 @@ fn random_hex_40() -> String {
 
 /// How old copies may be, by namespace.
 fn freshness_rules(config: &Config) -> FreshnessRules {
-    let rules = CopyRules {
-        max_stale_ms: 3_600_000,
-        rescues: true,
-        is_local: config.upstream.mode() == crate::config::TierMode::Off,
-        ..CopyRules::default()
+    let copy_rules = |(index, namespace): (usize, Namespace)| {
+        let rules = &namespace.rules;
+        let copies = CopyRules {
+            suspects: match rules.suspects {
+                SuspectPolicy::Serve => Suspects::Serve,
+                SuspectPolicy::Revalidate => Suspects::Revalidate,
+                SuspectPolicy::Refuse => Suspects::Refuse,
+            },
+            max_stale_ms: rules.max_stale.as_millis() as u64,
+            stale_ttl_ms: rules.stale_ttl.as_millis() as u64,
+            early_refresh_ms: rules.early_refresh.as_millis() as u64,
+            rescues: rules.fail_mode != FailMode::Error,
+            is_local: rules.mode_with(&config.upstream) == TierMode::Off,
+            namespace: index as u16,
+        };
+        (namespace.prefix, copies)
     };
-    FreshnessRules::new(PrefixMap::new(vec![(Vec::new(), rules)]))
+    let all = config.namespaces().into_iter().enumerate().map(copy_rules);
+    FreshnessRules::new(PrefixMap::new(all.collect()))
 }

@@ -1,7 +1,8 @@
 //! What the connections of one worker thread share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use crate::limits::{BUFFER_BYTES, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
@@ -15,8 +16,10 @@ use crate::tiers::Tiers;
 pub struct Worker {
     /// What all workers share.
     pub services: Arc<Services>,
-    /// The tiers, if there is an upstream.
-    pub tiers: Option<Arc<Tiers>>,
+    tiers: Option<Arc<Tiers>>,
+    /// The journal's last record that a command of this worker appended, and the last of which it is known that
+    /// replies may tell of it.
+    deferred: Cell<(u64, u64)>,
     /// This worker's counters.
     pub counters: Arc<WorkerCounters>,
     /// Buffers for connections that read or write.
@@ -35,6 +38,7 @@ impl Worker {
         Self {
             services,
             tiers,
+            deferred: Cell::default(),
             counters,
             buffers,
             lookaheads,
@@ -42,11 +46,52 @@ impl Worker {
         }
     }
 
+    /// The tiers, if any key has to do with upstream.
+    #[inline]
+    pub fn tiers(&self) -> Option<&Arc<Tiers>> {
+        self.tiers.as_ref().filter(|tiers| tiers.is_on())
+    }
+
+    /// Notes that a command has appended to the journal.
+    pub fn note_deferred(&self, sequence: u64) {
+        let (_, settled) = self.deferred.get();
+        self.deferred.set((sequence, settled));
+    }
+
+    /// Whether replies have to wait for the journal.
+    #[inline]
+    pub fn has_deferred(&self) -> bool {
+        let (appended, settled) = self.deferred.get();
+        appended > settled
+    }
+
+    /// Waits until replies may tell of what was deferred. Fails if they must not.
+    #[cold]
+    pub async fn settle_deferred(&self) -> io::Result<()> {
+        let (appended, _) = self.deferred.get();
+        if let Some(tiers) = &self.tiers {
+            tiers.behind.settle(appended).await?;
+        }
+        let (last, settled) = self.deferred.get();
+        self.deferred.set((last, settled.max(appended)));
+        Ok(())
+    }
+
     /// Notes keys that were changed while a command waited for them.
     #[inline]
     pub fn note_ready(&self, names: Vec<FullName>) {
         if !names.is_empty() {
             self.ready.borrow_mut().extend(names);
+        }
+    }
+
+    /// Has copies fetched anew that were served though they are old.
+    #[inline]
+    pub fn note_wishes(&self, names: Vec<FullName>) {
+        if !names.is_empty()
+            && let Some(tiers) = &self.tiers
+        {
+            tiers.refresh(names);
         }
     }
 

@@ -9,7 +9,7 @@ use super::spec::Result;
 use crate::resp::reply::Reply;
 use crate::services::Services;
 use crate::session::Session;
-use crate::store::{EntryRef, FullName, Key, KeyHash, LockedShards, Stored, Ticket, Visit};
+use crate::store::{EntryRef, FullName, Key, KeyHash, LockedShards, Shard, Stored, Ticket, Visit};
 use crate::values::text::Text;
 
 /// A run on one key. `args` stand behind the key where the key is the first argument.
@@ -81,6 +81,18 @@ impl<'a> HeldKeys<'a> {
     /// Takes those of the keys that were changed while a command waited for them.
     pub fn take_ready(&mut self) -> Vec<FullName> {
         self.shards.take_ready()
+    }
+
+    /// Takes those that are to be fetched anew.
+    pub fn take_wishes(&mut self) -> Vec<FullName> {
+        let mut wishes = Vec::new();
+        self.for_each_shard(|shard| wishes.extend(shard.take_wishes()));
+        wishes
+    }
+
+    /// Visits their shards.
+    pub fn for_each_shard(&mut self, visit: impl FnMut(&mut Shard)) {
+        self.shards.for_each(visit);
     }
 
     /// How many there are.

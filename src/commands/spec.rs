@@ -456,6 +456,9 @@ pub const INTERNAL: Flags = Flags(1 << 18);
 
 /// Has state upstream: with an upstream, the session's own connection to it runs the command.
 pub const RELAYED: Flags = Flags(1 << 19);
+/// What it leaves in its keys depends on nothing but the request, unless that has options that say otherwise: see
+/// [`Command::is_blind`].
+pub const BLIND: Flags = Flags(1 << 28);
 /// Reaches others though it changes no key: a pause of writes holds it back, too (Redis: `may_replicate`).
 pub const MAY_REPLICATE: Flags = Flags(1 << 27);
 /// Runs at once also where a transaction queues requests.
@@ -743,6 +746,19 @@ impl Command {
     /// Whether any of its keys is changed.
     pub fn writes_keys(&self) -> bool {
         self.keys.iter().any(|keys| keys.access.mode != Mode::Read)
+    }
+
+    /// Whether what `request` leaves in its keys follows from it alone, whatever they held: then nobody has to know that
+    /// before. Its reply is `OK`.
+    pub fn is_blind(&self, request: Request<'_>) -> bool {
+        /// Words that make the outcome, or the reply, depend on what was there.
+        const CONDITIONS: [&[u8]; 8] =
+            [b"NX", b"XX", b"GET", b"KEEPTTL", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"];
+        /// Words in front of the first option.
+        const FIRST_OPTION: usize = 3;
+        let is_condition =
+            |word: &[u8]| CONDITIONS.iter().any(|condition| word.eq_ignore_ascii_case(condition));
+        self.flags.contains(BLIND) && !request.iter().skip(FIRST_OPTION).any(is_condition)
     }
 
     /// The positions of all keys of a request, with what happens to them.

@@ -26,19 +26,19 @@ pub const COMMANDS: &[Command] = &[
     Command::new("MGET", -2, "key [key ...]", &[keys_from(1, READ)], READONLY.or(FAST), "1.0.0", "O(N) in the keys", Handler::Keys(mget),
                  "Answers with the strings of several keys.")
         .tips(&["request_policy:multi_shard"]),
-    Command::new("MSET", -3, "key value [key value ...]", &[keys_and_values_from(1, OVERWRITE)], WRITE.or(GROWS), "1.0.1", "O(N) in the keys", Handler::Keys(mset),
+    Command::new("MSET", -3, "key value [key value ...]", &[keys_and_values_from(1, OVERWRITE)], WRITE.or(GROWS).or(BLIND), "1.0.1", "O(N) in the keys", Handler::Keys(mset),
                  "Stores several strings at once.")
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     Command::new("MSETNX", -3, "key value [key value ...]", &[keys_and_values_from(1, CREATE)], WRITE.or(GROWS), "1.0.1", "O(N) in the keys", Handler::Keys(msetnx),
                  "Stores several strings, but only if not one of the keys exists.")
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
-    Command::new("PSETEX", 4, "key milliseconds value", &[key_at(1, OVERWRITE)], WRITE.or(GROWS), "2.6.0", "O(1)", Handler::Key(psetex),
+    Command::new("PSETEX", 4, "key milliseconds value", &[key_at(1, OVERWRITE)], WRITE.or(GROWS).or(BLIND), "2.6.0", "O(1)", Handler::Key(psetex),
                  "Stores a string that expires after some milliseconds."),
     Command::new("SET", -3, "key value condition=[NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] expiration=[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-                 &[key_at(1, UPDATE_VARIABLE)], WRITE.or(GROWS), "1.0.0", "O(1)", Handler::Key(set),
+                 &[key_at(1, UPDATE_VARIABLE)], WRITE.or(GROWS).or(BLIND), "1.0.0", "O(1)", Handler::Key(set),
                  "Stores a string whatever was there, optionally with conditions and a deadline.")
         .accessing(access_of_set),
-    Command::new("SETEX", 4, "key seconds value", &[key_at(1, OVERWRITE)], WRITE.or(GROWS), "2.0.0", "O(1)", Handler::Key(setex),
+    Command::new("SETEX", 4, "key seconds value", &[key_at(1, OVERWRITE)], WRITE.or(GROWS).or(BLIND), "2.0.0", "O(1)", Handler::Key(setex),
                  "Stores a string that expires after some seconds."),
     Command::new("SETNX", 3, "key value", &[key_at(1, CREATE)], WRITE.or(GROWS).or(FAST), "1.0.0", "O(1)", Handler::Key(setnx),
                  "Stores a string only where no key is yet."),

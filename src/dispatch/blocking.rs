@@ -92,6 +92,7 @@ fn attempt_or_queue<'w>(
         protocol: session.protocol,
         visit,
         missing: &[],
+        is_complete: true,
     };
     let mut place = None;
     let queue = |wait: &Wait| {

@@ -9,6 +9,7 @@ use crate::commands::spec::{
 };
 use crate::resp::{Reply, Request};
 use crate::session::Session;
+use crate::tiers::Way;
 use crate::worker::Worker;
 
 /// A request that was refused before it ran.
@@ -67,10 +68,13 @@ fn require_login(session: &Session, worker: &Worker) -> Result {
     }
 }
 
-/// Evicts for a command that grows the data. With an upstream that command is forwarded and grows nothing here.
+/// Evicts for a command that grows the data. One that upstream answers grows nothing here; one whose changes are
+/// carried later may wait for room.
 #[cold]
 fn make_room(entry: &Entry, request: Request<'_>, worker: &Worker, turn: &Turn) -> Result {
-    if worker.tiers.is_some() {
+    if let Some(tiers) = worker.tiers()
+        && tiers.way(entry, request)? != Way::Here
+    {
         return Ok(());
     }
     let store = &worker.services.store;

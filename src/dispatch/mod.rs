@@ -6,6 +6,7 @@
 mod blocking;
 mod gates;
 mod route;
+mod tiered;
 mod transaction;
 
 use std::time::Duration;
@@ -20,8 +21,8 @@ use crate::commands::spec::{Handler, NO_AUTH, Result, WRITE};
 use crate::limits::BUSY_PAUSE_US;
 use crate::resp::{Reply, Request};
 use crate::session::{ReplyMode, Session};
-use crate::store::{KeyHash, Visit};
-use crate::tiers::{Begun, Filled};
+use crate::store::{Freshness, KeyHash, Visit};
+use crate::tiers::{Begun, Way};
 use crate::worker::Worker;
 
 /// How long a request rests before it tries again to get a shard that another thread keeps.
@@ -151,7 +152,7 @@ pub fn begin(
     worker: &Worker,
     turn: &Turn,
 ) -> Option<Begun> {
-    let (tiers, entry, first) = (worker.tiers.as_ref()?, prepared.entry?, first.entry?);
+    let (tiers, entry, first) = (worker.tiers()?, prepared.entry?, first.entry?);
     let is_alike = route::is_upstreams(entry) == route::is_upstreams(first);
     let may_run = gates::pass(entry, request, session, worker, turn).is_ok()
         && !gates::is_paused(entry, session, worker, turn.now_ms)
@@ -159,10 +160,16 @@ pub fn begin(
     if !is_alike || !may_run {
         return None;
     }
-    if route::is_upstreams(entry) {
-        return Some(Begun::Passage(tiers.begin_forward(entry, request, session.db)));
+    match tiers.way(entry, request).ok()? {
+        Way::Upstream if tiers.behind.dirty_keys() == 0 => {
+            Some(Begun::Passage(tiers.begin_forward(entry, request, session.db)))
+        }
+        Way::Filled => {
+            let visit = visit(session, turn);
+            Some(Begun::Flights(tiers.begin_fill(entry, request, lenient(visit))))
+        }
+        Way::Here | Way::Deferred | Way::Upstream => None,
     }
-    route::is_fillable(entry).then(|| Begun::Flights(tiers.begin_fill(entry, request, visit(session, turn))))
 }
 
 /// Runs one request that has to wait and writes its one reply. `begun` is what [`begin`] gave for it.
@@ -221,7 +228,7 @@ fn admit(
 ) -> std::result::Result<Option<&'static Entry>, gates::Refusal> {
     let Some(entry) = prepared.entry else {
         let is_unknown = index::find(request.name()).is_none();
-        if worker.tiers.is_some() && session.authenticated && is_unknown {
+        if is_unknown && session.authenticated && worker.tiers().is_some_and(|tiers| tiers.relays()) {
             return Ok(None);
         }
         let error = index::resolve(request).err().unwrap_or(Error::Syntax);
@@ -250,8 +257,11 @@ fn admit(
 /// logs in.
 #[inline]
 fn is_bound(entry: &Entry, session: &Session, worker: &Worker) -> bool {
-    worker.tiers.is_some()
-        && (route::is_relayed(entry) || has_upstream_state(session) && !entry.command.flags.contains(NO_AUTH))
+    let is_bound = |_: &_| {
+        has_upstream_state(session) && !entry.command.flags.contains(NO_AUTH)
+            || route::is_relayed(entry)
+    };
+    worker.tiers().filter(is_bound).is_some_and(|tiers| tiers.relays() || has_upstream_state(session))
 }
 
 /// Whether the session's own connection to upstream has to run what the session sends: it is in a transaction, say.
@@ -274,7 +284,10 @@ fn run(
     session.client.set_command(entry.id);
     let visit = visit(session, turn);
     if let Handler::Session(handler) = entry.command.handler {
-        if worker.tiers.is_some() && route::is_upstreams(entry) {
+        if let Some(tiers) = worker.tiers()
+            && route::is_upstreams(entry)
+            && tiers.way(entry, request)? != Way::Here
+        {
             return Ok(Ran::MustWait);
         }
         let result = handler(&mut session_call(entry, request, session, worker, out, visit));
@@ -287,18 +300,22 @@ fn run(
         return transaction::run(session, worker, out, turn);
     }
     let protocol = session.protocol;
-    route::run_on_keys(
-        Run {
-            entry,
-            request,
-            hash,
-            protocol,
-            visit,
-            missing: &[],
-        },
-        worker,
-        out,
-    )
+    let mut run = Run {
+        entry,
+        request,
+        hash,
+        protocol,
+        visit,
+        missing: &[],
+        is_complete: false,
+    };
+    if let Some(tiers) = worker.tiers() {
+        let Some(approached) = route::approach(run, tiers)? else {
+            return Ok(Ran::MustWait);
+        };
+        run = approached;
+    }
+    route::run_on_keys(run, worker, out)
 }
 
 /// Runs a request that waits: for its handler, or for upstream.
@@ -312,49 +329,26 @@ async fn wait(
     turn: &mut Turn,
 ) -> Result {
     let visit = visit(session, turn);
-    let Some(tiers) = worker.tiers.as_ref().filter(|_| !route::is_local(entry)) else {
-        return match entry.command.handler {
-            Handler::Waiting(handler) => {
-                handler(session_call(entry, request, session, worker, out, visit)).await
-            }
-            Handler::Blocking(_) => blocking::run(entry, request, visit, session, worker, out).await,
-            _ => run_when_free(entry, request, session, worker, out, turn).await,
-        };
-    };
-    let flights = match begun {
-        Some(Begun::Passage(passage)) => return passage.arrive(session.protocol, out).await,
-        Some(Begun::Flights(flights)) => Some(flights),
-        None => None,
-    };
-    if route::is_fillable(entry)
-        && let Filled::Known { missing } = tiers.fill(flights, entry, request, visit).await?
-    {
-        let visit = Visit {
-            now_ms: worker.services.clock.unix_ms(),
-            ..visit
-        };
-        // The last round: what is absent now was found missing, or has changed meanwhile.
-        let protocol = session.protocol;
-        let run = Run {
-            entry,
-            request,
-            hash: None,
-            protocol,
-            visit,
-            missing: &missing,
-        };
-        loop {
-            match route::run_on_keys(run, worker, out)? {
-                Ran::Done => return Ok(()),
-                Ran::MustWait => break,
-                Ran::Busy => tokio::time::sleep(BUSY_PAUSE).await,
-            }
+    if let Some(tiers) = worker.tiers().filter(|_| !session.is_executing) {
+        let way = tiers.way(entry, request)?;
+        if way != Way::Here {
+            let run = Run {
+                entry,
+                request,
+                hash: None,
+                protocol: session.protocol,
+                visit,
+                missing: &[],
+                is_complete: false,
+            };
+            return tiered::run(run, way, begun, tiers, worker, out).await;
         }
     }
-    tiers
-        .begin_forward(entry, request, session.db)
-        .arrive(session.protocol, out)
-        .await
+    match entry.command.handler {
+        Handler::Waiting(handler) => handler(session_call(entry, request, session, worker, out, visit)).await,
+        Handler::Blocking(_) => blocking::run(entry, request, visit, session, worker, out).await,
+        _ => run_when_free(entry, request, session, worker, out, turn).await,
+    }
 }
 
 /// Runs a request as soon as no other thread keeps one of its shards.
@@ -374,7 +368,7 @@ async fn run_when_free(
 }
 
 async fn relay(request: Request<'_>, session: &mut Session, worker: &Worker, out: &mut Vec<u8>) -> Result {
-    match &worker.tiers {
+    match worker.tiers() {
         Some(tiers) => tiers.relay(request, session, out).await,
         None => Err(index::resolve(request).err().unwrap_or(Error::Syntax)),
     }
@@ -385,6 +379,14 @@ fn visit(session: &Session, turn: &Turn) -> Visit {
     Visit {
         touch: !session.no_touch,
         ..Visit::new(session.db, turn.now_ms)
+    }
+}
+
+/// The same visit of one who only reads.
+fn lenient(visit: Visit) -> Visit {
+    Visit {
+        freshness: Freshness::Lenient,
+        ..visit
     }
 }
 

@@ -7,7 +7,8 @@ use crate::commands::call::{HeldKeys, KeyCall, KeysCall};
 use crate::commands::index::Entry;
 use crate::commands::spec::{Attempt, Handler, KEYSPACE, OWNER, RELAYED, Result, Wait};
 use crate::resp::{Protocol, Reply, Request};
-use crate::store::{Key, KeyHash, LockedShards, Ticket, Visit};
+use crate::store::{EntryRef, Key, KeyHash, LockedShards, Ticket, Visit};
+use crate::tiers::{Deferral, Tiers, Way};
 use crate::waiting::WaitingRequest;
 use crate::worker::Worker;
 
@@ -43,16 +44,6 @@ pub fn is_relayed(entry: &Entry) -> bool {
     entry.command.flags.contains(RELAYED) || matches!(entry.command.handler, Handler::Blocking(_))
 }
 
-/// Whether the command needs no upstream, whatever the request.
-pub fn is_local(entry: &Entry) -> bool {
-    !is_upstreams(entry) && entry.command.keys.is_empty()
-}
-
-/// Whether the command can run here once its keys are resident.
-pub fn is_fillable(entry: &Entry) -> bool {
-    !is_upstreams(entry) && !entry.command.keys.is_empty()
-}
-
 /// The position of the command's one key, if it has one key and the request reaches so far.
 #[inline]
 pub fn single_key(entry: &Entry, request: Request<'_>) -> Option<usize> {
@@ -77,15 +68,29 @@ pub struct Run<'a> {
     pub visit: Visit,
     /// Positions of keys that upstream was found not to have.
     pub missing: &'a [usize],
+    /// Whether it may run whatever its keys are: what they are here is all there is, or does not matter.
+    pub is_complete: bool,
+}
+
+/// What a request that may have to do with upstream can do at once.
+#[inline]
+pub fn approach<'a>(run: Run<'a>, tiers: &Tiers) -> Result<Option<Run<'a>>> {
+    let Run { entry, request, visit, .. } = run;
+    if !is_upstreams(entry) {
+        let visit = super::lenient(visit);
+        return Ok(Some(Run { visit, ..run }));
+    }
+    Ok(match tiers.way(entry, request)? {
+        Way::Here | Way::Filled => Some(run),
+        Way::Deferred => tiers.behind.has_memory(visit.now_ms).then(|| run.deferred()),
+        Way::Upstream => None,
+    })
 }
 
 /// Runs a handler on the keys of the request. With an upstream, a command whose keys are not all resident must
 /// wait, but for those that are known to be missing.
 #[inline]
 pub fn run_on_keys(run: Run<'_>, worker: &Worker, out: &mut Vec<u8>) -> Result<Ran> {
-    if worker.tiers.is_some() && is_upstreams(run.entry) {
-        return Ok(Ran::MustWait);
-    }
     match run.entry.command.handler {
         Handler::Key(handler) => run_on_key(handler, run, worker, out),
         Handler::Keys(handler) => run_on_held(handler, run, worker, out),
@@ -117,8 +122,17 @@ fn run_on_key(
         return Ok(Ran::Busy);
     };
     let mut key = Key::find(&mut shard, name, hash, visit);
-    if worker.tiers.is_some() && run.lacks(&mut key, at) {
-        return Ok(Ran::MustWait);
+    let mut deferral = None;
+    if let Some(tiers) = worker.tiers() {
+        if run.lacks(&mut key, at, tiers) {
+            return Ok(Ran::MustWait);
+        }
+        if visit.defers {
+            deferral = run.defer(key.entry().into_iter(), tiers);
+            if deferral.is_none() {
+                return Ok(Ran::MustWait);
+            }
+        }
     }
     let args = Args::new(request, at + 1);
     let reply = Reply::new(out, run.protocol);
@@ -129,7 +143,12 @@ fn run_on_key(
         visit,
         services: &worker.services,
     });
+    if let Some(mut deferral) = deferral {
+        deferral.note(&mut shard, visit.now_ms);
+        worker.note_deferred(deferral.sequence());
+    }
     worker.note_ready(shard.take_ready());
+    worker.note_wishes(shard.take_wishes());
     result.map(|()| Ran::Done)
 }
 
@@ -144,12 +163,27 @@ fn run_on_held(
         return Ok(Ran::Busy);
     };
     let mut call = run.keys_call(&named.names, shards, worker, out);
-    let lacks = |(index, at): (usize, &usize)| run.lacks(&mut call.keys.get(index), *at);
-    if worker.tiers.is_some() && named.positions.iter().enumerate().any(lacks) {
-        return Ok(Ran::MustWait);
+    let mut deferral = None;
+    if let Some(tiers) = worker.tiers() {
+        let lacks = |(index, at): (usize, &usize)| run.lacks(&mut call.keys.get(index), *at, tiers);
+        if named.positions.iter().enumerate().any(lacks) {
+            return Ok(Ran::MustWait);
+        }
+        if run.visit.defers {
+            let entries = (0..call.keys.len()).filter_map(|index| call.keys.entry(index));
+            deferral = run.defer(entries, tiers);
+            if deferral.is_none() {
+                return Ok(Ran::MustWait);
+            }
+        }
     }
     let result = handler(&mut call);
+    if let Some(mut deferral) = deferral {
+        call.keys.for_each_shard(|shard| deferral.note(shard, run.visit.now_ms));
+        worker.note_deferred(deferral.sequence());
+    }
     worker.note_ready(call.keys.take_ready());
+    worker.note_wishes(call.keys.take_wishes());
     result.map(|()| Ran::Done)
 }
 
@@ -198,6 +232,7 @@ pub fn attempt_woken(
         protocol: waiting.protocol,
         visit,
         missing: &[],
+        is_complete: true,
     };
     let named = Named::of(run.entry, run.request, worker);
     let shards = worker.services.store.lock_all_of(&named.hashes);
@@ -253,9 +288,36 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// The same run, whose changes are carried later.
+    pub fn deferred(self) -> Self {
+        Self {
+            visit: Visit { defers: true, ..self.visit },
+            is_complete: self.entry.command.is_blind(self.request),
+            ..self
+        }
+    }
+
     /// Whether upstream may have the key, which stands at position `at`, and L1 has not.
     #[inline]
-    fn lacks(&self, key: &mut Key<'_>, at: usize) -> bool {
-        !key.exists() && !self.missing.contains(&at) && !key.is_known_missing()
+    fn lacks(&self, key: &mut Key<'_>, at: usize, tiers: &Tiers) -> bool {
+        !key.exists() && !self.is_complete && self.is_wanting(key, at, tiers)
+    }
+
+    #[cold]
+    fn is_wanting(&self, key: &mut Key<'_>, at: usize, tiers: &Tiers) -> bool {
+        !self.missing.contains(&at) && !key.is_known_missing() && tiers.may_have(key.name())
+    }
+
+    /// Room in the journal for what the command makes of these entries, which are those of its keys; `None` if there is none now,
+    /// or one of them is too large to be carried again with each change.
+    fn defer<'e, 't>(&self, entries: impl Iterator<Item = EntryRef<'e>>, tiers: &'t Tiers) -> Option<Deferral<'t>> {
+        let mut bytes = self.request.iter().map(<[u8]>::len).sum();
+        for entry in entries {
+            if entry.text().is_none() && !tiers.behind.may_carry(entry) {
+                return None;
+            }
+            bytes += entry.allocated_bytes();
+        }
+        tiers.behind.defer(self.request.len(), bytes).ok()
     }
 }

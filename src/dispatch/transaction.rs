@@ -167,6 +167,7 @@ fn run_one(
             protocol: session.protocol,
             visit: super::visit(session, turn),
             missing: &[],
+            is_complete: true,
         };
         return run_without_waiting(run, worker, out);
     }

@@ -142,6 +142,12 @@ impl Output {
         }
     }
 
+    /// Forgets what is not sent yet.
+    pub fn discard(&mut self, worker: &Worker) {
+        self.sent = self.bytes.len();
+        self.release(worker);
+    }
+
     /// Sends as much as the socket takes; ready when all is sent.
     #[inline]
     pub fn poll_send(

@@ -99,7 +99,9 @@ impl Connection {
             if let Event::End(end) = poll_fn(|cx| self.poll_event(cx)).await? {
                 return Ok(end);
             }
-            if let Err(error) = self.execute_buffered().await {
+            let executed = self.execute_buffered().await;
+            self.settle_deferred().await?;
+            if let Err(error) = executed {
                 self.refuse(error);
                 return Ok(End::AfterReplies);
             }
@@ -176,6 +178,11 @@ impl Connection {
             }
             if self.execute(ahead, index, turn) == Step::Wait {
                 // In memory of its own: an idle connection need not keep room for it.
+                if self.settle_deferred().await.is_err() {
+                    self.output.discard(&self.worker);
+                    self.session.closing = true;
+                    return false;
+                }
                 Box::pin(self.execute_waiting(ahead, index, turn)).await;
             }
             executed_bytes = ahead.get(index, self.input.filled()).2;
@@ -203,9 +210,20 @@ impl Connection {
         dispatch::execute(request, prepared, &mut self.session, &self.worker, out, turn)
     }
 
+    /// Holds replies back until what they tell of is in the journal. Fails if that can't be; then the client must not
+    /// see them.
+    #[inline]
+    async fn settle_deferred(&self) -> io::Result<()> {
+        if !self.worker.has_deferred() {
+            return Ok(());
+        }
+        let settled = self.worker.settle_deferred().await;
+        settled.inspect_err(|error| tracing::error!(%error, "closed: its writes can't be noted in the journal"))
+    }
+
     /// Executes a planned request that has to wait.
     async fn execute_waiting(&mut self, ahead: &mut Lookahead, index: usize, turn: &mut Turn) {
-        if self.worker.tiers.is_some() {
+        if self.worker.tiers().is_some() {
             ahead.begin(index, self.input.filled(), &self.session, &self.worker, turn);
         }
         let begun = ahead.take_begun(index);

@@ -164,6 +164,12 @@ impl Shard {
         Some((sequence, entry))
     }
 
+    /// Whether the state of the record `sequence` is the present one of a dirty key, and on its way.
+    pub fn is_carrying(&self, (db, key): &SharedName, sequence: u64) -> bool {
+        let dirty = self.dirty.as_ref().and_then(|dirty| dirty.get(*db, key));
+        dirty.is_some_and(|dirty| dirty.sequence == sequence && !dirty.is_queued)
+    }
+
     /// Upstream has the state of the record `sequence`. If that is the present one, the key is clean, and its entry a
     /// copy like others.
     pub fn end_carrying(&mut self, name: &SharedName, hash: KeyHash, sequence: u64) -> Settled {

@@ -114,13 +114,3 @@ impl Default for FreshnessRules {
         Self::new(PrefixMap::new(vec![(Vec::new(), rules)]))
     }
 }
-
-/// Whether a copy that has `remaining_ms` to live is to be fetched anew now, ahead of its end by `lead_ms` in the mean:
-/// a draw from an exponential distribution, so that of many readers one is the first, most likely in time (Vattani,
-/// Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, 2015).
-pub(super) fn refreshes_early(remaining_ms: u64, lead_ms: u64, random: u64) -> bool {
-    /// Bits of a uniform number in (0, 1].
-    const BITS: u32 = 53;
-    let uniform = ((random >> (u64::BITS - BITS)) + 1) as f64 / (1_u64 << BITS) as f64;
-    -uniform.ln() * lead_ms as f64 >= remaining_ms as f64
-}

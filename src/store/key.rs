@@ -3,13 +3,14 @@
 use super::Visit;
 use super::entry::{Entry, EntryRef, Kind};
 use super::events::Class;
-use super::freshness::{Freshness, refreshes_early};
+use super::freshness::Freshness;
 use super::generation::{DIRTY, Trust};
 use super::hash::KeyHash;
 use super::object::{ObjectRef, Stored};
 use super::shard::Shard;
 use super::table::Position;
 use crate::values::random::Random;
+use crate::values::stampede::refreshes_early;
 use crate::values::text::{Text, canonical_integer};
 
 /// The key holds another type of value than the command works on.

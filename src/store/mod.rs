@@ -258,6 +258,11 @@ impl LockedShards<'_> {
             .collect()
     }
 
+    /// Visits each of them.
+    pub fn for_each(&mut self, mut visit: impl FnMut(&mut Shard)) {
+        self.guards.iter_mut().for_each(|(_, shard)| visit(shard));
+    }
+
     /// The locked shard of a key with this hash.
     pub fn of(&mut self, hash: KeyHash) -> &mut Shard {
         let found = self.guards.binary_search_by_key(&hash.shard, |(index, _)| *index);
@@ -460,6 +465,11 @@ impl Store {
     #[inline]
     pub fn is_over_budget(&self) -> bool {
         self.settings.budget.is_over()
+    }
+
+    /// Bytes that count against `maxmemory`, as far as the shards have told. O(1).
+    pub fn budgeted_bytes(&self) -> u64 {
+        self.settings.budget.used_bytes()
     }
 
     /// `maxmemory`; 0 means no limit.

@@ -190,7 +190,7 @@ impl Shard {
     }
 
     /// Removes a copy, whatever its generation; tells whether there was one. What upstream does not know of yet stays.
-    pub(super) fn drop_copy(&mut self, db: usize, key: &[u8], hash: KeyHash) -> bool {
+    pub fn drop_copy(&mut self, db: usize, key: &[u8], hash: KeyHash) -> bool {
         let position = self.find(db, hash, key);
         let position = position.filter(|at| self.entry(db, *at).generation() != DIRTY);
         if let Some(position) = position {

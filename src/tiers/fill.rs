@@ -5,13 +5,15 @@ use tokio::sync::oneshot;
 
 use super::Tiers;
 use super::order::{Fetch, Form, Work};
+use super::promotion::Pressure;
 use super::status::Status;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
 use crate::commands::spec::{Result, STRUCTURE_CATEGORIES};
+use crate::config::TierMode;
 use crate::limits::FILL_ROUNDS_MAX;
 use crate::resp::Request;
-use crate::store::{Approach, Key, Landing, Visit};
+use crate::store::{Approach, Freshness, FullName, Key, Landing, Visit};
 
 /// What is known after the absent keys of a request were asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,12 +41,11 @@ impl Tiers {
     /// is written while it is fetched is fetched again, a few times.
     pub async fn fill(
         &self,
-        flights: Option<Flights>,
+        mut flights: Flights,
         entry: &'static Entry,
         request: Request<'_>,
         visit: Visit,
     ) -> Result<Filled> {
-        let mut flights = flights.unwrap_or_else(|| self.begin_fill(entry, request, visit));
         for _ in 1..FILL_ROUNDS_MAX {
             if let Some(filled) = flights.landed(&self.status).await? {
                 return Ok(filled);
@@ -92,10 +93,49 @@ impl Tiers {
         let store = &self.services.store;
         let hash = store.hash(key);
         let mut shard = store.lock(hash);
-        if Key::find(&mut shard, key, hash, visit).exists() {
+        let mut found = Key::find(&mut shard, key, hash, visit);
+        if found.exists() {
             return None;
         }
+        if found.is_known_missing() {
+            return Some(Approach::Missing);
+        }
+        let namespaces = self.status.namespaces.load();
+        let namespace = namespaces.of_key(key);
+        if namespace.mode == TierMode::Off {
+            return Some(Approach::Missing);
+        }
+        // What a change needs to know must be here, whatever the policy says.
+        let is_read = visit.freshness > Freshness::Sound;
+        if is_read && !namespace.promotion.admits(hash.number(), visit.now_ms, self.pressure()) {
+            return Some(Approach::Elsewhere);
+        }
         Some(shard.absent().approach(visit.db, key, visit.now_ms))
+    }
+
+    fn pressure(&self) -> Pressure {
+        let store = &self.services.store;
+        let (policy, _) = store.policy();
+        Pressure::of(store.budgeted_bytes(), store.limit_bytes(), policy.evicts())
+    }
+
+    /// Has copies fetched anew that may still be served meanwhile.
+    pub fn refresh(&self, names: Vec<FullName>) {
+        let now_ms = self.services.clock.unix_ms();
+        for name in names {
+            let store = &self.services.store;
+            let mut shard = store.lock(store.hash(&name.key));
+            let approach = shard.absent().approach(name.db, &name.key, now_ms);
+            drop(shard);
+            // Nobody waits for it, and who else fetches it does so for all.
+            if let Approach::Lead(ticket, _) = approach {
+                let bytes = name.key.len();
+                let form = Form::Text;
+                let fetch = Fetch { key: name.key, ticket, form };
+                self.status.refreshes.add(1);
+                self.submit(Work::Fill(vec![fetch]), name.db, bytes);
+            }
+        }
     }
 }
 

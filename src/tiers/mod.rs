@@ -11,7 +11,8 @@
 //! | `status`, `info` | what can be seen of all this |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
-//! | `stampede` | when copies end and are fetched anew |
+//! | `namespaces`, `way` | by which rules a key is treated, and in what way a request goes |
+//! | `behind`, `journal` | changes that are made here and carried upstream later |
 //! | `upstream`, `login`, `wire`, `databases` | connections: real or scripted, logging in, bytes, SELECT |
 //!
 //! # Why the copies are right
@@ -26,6 +27,7 @@
 //! is read here after its reply is at least as new as the watch.
 
 mod backoff;
+mod behind;
 mod breaker;
 mod databases;
 mod effect;
@@ -35,10 +37,12 @@ mod feed;
 mod fill;
 mod forward;
 mod info;
+mod journal;
 mod link;
 #[cfg(test)]
 mod link_tests;
 mod login;
+mod namespaces;
 mod order;
 mod pipeline;
 #[cfg_attr(not(test), expect(dead_code, reason = "no namespace names a policy yet"))]
@@ -48,9 +52,9 @@ mod races;
 mod relay;
 mod session_link;
 #[cfg_attr(not(test), expect(dead_code, reason = "no namespace names these rules yet"))]
-mod stampede;
 mod status;
 mod upstream;
+mod way;
 mod wire;
 
 use std::io;
@@ -58,15 +62,19 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+pub use behind::Deferral;
 pub use fill::{Filled, Flights};
 pub use forward::Passage;
 pub use session_link::SessionLink;
+pub use way::Way;
 
 use crate::commands::error::Error;
-use crate::config::TierMode;
+use crate::config::{Config, TierMode};
 use crate::limits::LINK_ORDERS_MAX;
 use crate::services::Services;
+use behind::{Behind, Carrier};
 use link::Link;
+use namespaces::Namespaces;
 use order::{Order, Work};
 use status::{Status, tuning};
 use upstream::Upstream;
@@ -85,23 +93,31 @@ pub struct Tiers {
     upstream: Arc<dyn Upstream>,
     status: Arc<Status>,
     orders: mpsc::Sender<Order>,
+    /// Changes that are carried later.
+    pub behind: Arc<Behind>,
 }
 
 impl Tiers {
-    /// Starts the tiers that the configuration asks for; `None` without an upstream. Returns after the first
-    /// attempt to connect, whether or not there is an upstream that answers.
+    /// Starts the tiers of a server that has an upstream, whatever their mode is now; `None` without. Returns after the
+    /// first attempt to connect, whether or not there is an upstream that answers, and after what the journal holds is
+    /// in the store. Fails if there is a journal to be used and it can't be.
     pub fn start(services: &Arc<Services>) -> io::Result<Option<Arc<Self>>> {
         let config = services.config.load_full();
-        match (config.mode(), config.upstream.addresses.first()) {
-            (TierMode::Off, _) | (_, None) => Ok(None),
-            (_, Some(address)) => Self::start_with(services, Arc::new(address.endpoint.clone())).map(Some),
-        }
+        let Some(address) = config.upstream.addresses.first() else {
+            return Ok(None);
+        };
+        Self::start_with(services, Arc::new(address.endpoint.clone())).map(Some)
     }
 
     fn start_with(services: &Arc<Services>, upstream: Arc<dyn Upstream>) -> io::Result<Arc<Self>> {
-        let policy = services.config.load().upstream.breaker;
-        let breaker = breaker::by_name(policy.name()).expect("the configuration names policies that exist");
-        let status = Arc::new(Status::new(breaker));
+        let config = services.config.load_full();
+        let breaker = breaker::by_name(config.upstream.breaker.name());
+        let status = Status::new(breaker.expect("the configuration names policies that exist"), &config);
+        let status = Arc::new(status);
+        let behind = Arc::new(Behind::new(services));
+        if status.namespaces.load().defers() {
+            behind.open(&config)?;
+        }
         let (sender, orders) = mpsc::channel(LINK_ORDERS_MAX);
         let link = Link::new(
             Arc::clone(&upstream),
@@ -109,14 +125,57 @@ impl Tiers {
             Arc::clone(&status),
             orders,
         );
-        info::publish(services, &status);
-        run_on_own_thread(link)?;
-        Ok(Arc::new(Self {
+        info::publish(services, &status, &behind);
+        let carrier = Carrier::new(&behind, &status, sender.clone());
+        run_on_own_thread(link, carrier)?;
+        let tiers = Arc::new(Self {
             services: Arc::clone(services),
             upstream,
             status,
             orders: sender,
-        }))
+            behind,
+        });
+        let hooked = Arc::downgrade(&tiers);
+        let configure = move |config: &Config| {
+            if let Some(tiers) = hooked.upgrade() {
+                tiers.configure(config);
+            }
+        };
+        // Tiers that are started twice in a process, as tests do, leave the first one's hook in place.
+        let _ = services.on_configure.set(Box::new(configure));
+        Ok(tiers)
+    }
+
+    /// Puts changed settings in force.
+    fn configure(&self, config: &Config) {
+        let before = self.status.namespaces.load_full();
+        let now = Namespaces::of(config, Some(&before));
+        if now.defers()
+            && let Err(error) = self.behind.open(config)
+        {
+            tracing::error!(%error, "the journal can't be opened: writes go upstream at once");
+        }
+        self.behind.configure(config);
+        let now_ms = self.services.clock.unix_ms();
+        for (_, namespace) in now.iter() {
+            let was_off = before.named(&namespace.name).is_some_and(|known| known.mode == TierMode::Off);
+            if was_off && namespace.mode != TierMode::Off {
+                // What was stored here until now is no copy of anything.
+                self.services.store.begin_version(namespace.index, now_ms);
+            }
+        }
+        self.status.set_namespaces(now);
+    }
+
+    /// Whether some keys have to do with upstream.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        !self.status.is_off()
+    }
+
+    /// Whether keys without a namespace of their own have to do with upstream, and with them whatever concerns no key.
+    pub fn relays(&self) -> bool {
+        self.status.namespaces.load().default().mode != TierMode::Off
     }
 
     /// Gives the link something to do, or ends it at once when that makes no sense.
@@ -159,7 +218,7 @@ impl Tiers {
     }
 
     /// Fails if asking upstream makes no sense now.
-    fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         let settings = &self.services.config.load().upstream;
         self.status
             .check(self.services.clock.monotonic_ms(), tuning(settings))
@@ -167,14 +226,18 @@ impl Tiers {
 }
 
 /// Runs the link on a thread that nothing else delays. Returns after its first attempt to connect.
-fn run_on_own_thread(link: Link) -> io::Result<()> {
+fn run_on_own_thread(link: Link, carrier: Carrier) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (sender, tried) = std::sync::mpsc::sync_channel(1);
     let run = move || {
         // Who starts the tiers may have given up.
-        runtime.block_on(link.run(move || _ = sender.send(())));
+        runtime.block_on(async {
+            let carrying = tokio::spawn(carrier.run());
+            link.run(move || _ = sender.send(())).await;
+            carrying.abort();
+        });
     };
     std::thread::Builder::new()
         .name("upstream".to_owned())

@@ -51,6 +51,11 @@ impl Namespaces {
         }
     }
 
+    /// Whether changes of some keys are to be carried later.
+    pub fn defers(&self) -> bool {
+        self.iter().any(|(_, namespace)| namespace.mode == TierMode::WriteBehind)
+    }
+
     /// That of a key.
     pub fn of_key(&self, key: &[u8]) -> &Namespace {
         self.by_prefix.get(key)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::behind::Carried;
 use super::effect::Effect;
 use super::status::{Permit, Status};
 use crate::commands::error::Error;
@@ -21,12 +22,26 @@ pub struct Order {
     pub permit: Permit,
 }
 
+impl Order {
+    /// An order of this kind.
+    pub fn new(work: Work, db: usize, deadline_ms: u64, permit: Permit) -> Self {
+        Self {
+            db,
+            deadline_ms,
+            work,
+            permit,
+        }
+    }
+}
+
 /// What an order is about.
 pub enum Work {
     /// Bring these keys in.
     Fill(Vec<Fetch>),
     /// Have a request run.
     Forward(Forward),
+    /// Send these requests, each of which gives a key the state that it has here.
+    Carry(Vec<u8>, Vec<Carried>),
     /// Answer when everything upstream did so far has arrived.
     Barrier(oneshot::Sender<()>),
 }
@@ -75,8 +90,8 @@ impl Work {
                 }
             }
             Self::Forward(mut forward) => forward.answer(Err(error.clone())),
-            // Who waits for the barrier sees that it is gone.
-            Self::Barrier(_) => {}
+            // Who waits for the barrier, or for the states to arrive, sees that they are gone.
+            Self::Barrier(_) | Self::Carry(..) => {}
         }
     }
 }

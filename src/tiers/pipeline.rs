@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use super::behind::Carried;
 use super::databases::{Databases, Step};
 use super::feed;
 use super::login;
@@ -85,6 +86,10 @@ enum Expected {
         db: usize,
     },
     Answer(Forward),
+    /// Whether a state was taken over.
+    Carried(Carried),
+    /// Nobody wants to know.
+    Forgotten,
     /// A barrier, or a probe of an idle link.
     Pong {
         probe: bool,
@@ -289,6 +294,15 @@ impl Pipeline {
                 self.status.forwarded.add(1);
                 self.wait_for(Expected::Answer(forward), deadline_ms, Some(permit), now);
             }
+            Work::Carry(requests, states) => {
+                self.outgoing.extend_from_slice(&requests);
+                for state in states {
+                    self.wait_for(Expected::Carried(state), deadline_ms, None, now);
+                }
+                if let Some(last) = self.awaited.back_mut() {
+                    last.permit = Some(permit);
+                }
+            }
             Work::Barrier(waiting) => {
                 push_text_request(&mut self.outgoing, &["PING"]);
                 let reply = Expected::Pong {
@@ -338,7 +352,8 @@ impl Pipeline {
 
     fn settle(&mut self, awaited: Awaited, frame: Frame<'_>, bytes: &[u8], was_given_up: bool, now: Moment) {
         match awaited.reply {
-            Expected::Selected => {}
+            Expected::Selected | Expected::Forgotten => {}
+            Expected::Carried(state) => state.answer(frame),
             Expected::Tried { database } => {
                 self.databases.learn(database, refusal(frame));
                 if let Some(order) = self.held.take() {
@@ -441,7 +456,8 @@ impl Pipeline {
                     self.refuse(order, &error, now);
                 }
             }
-            Expected::Selected | Expected::TimeToLive => {}
+            Expected::Carried(_) => awaited.reply = Expected::Forgotten,
+            Expected::Selected | Expected::TimeToLive | Expected::Forgotten => {}
         }
     }
 

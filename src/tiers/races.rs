@@ -42,7 +42,7 @@ impl Bench {
     fn with(settings: &[(&str, &str)]) -> Self {
         let config = Config::default().set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
-        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap()));
+        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
         let pipeline = Pipeline::new(&services, &status, moment(0));
         Self {
             services,

@@ -375,8 +375,8 @@ mod tests {
     /// A connection that is logged in, and its other end.
     async fn open(protocol: Protocol) -> (SessionLink, Peer) {
         let (fake, mut peers, _) = Fake::new();
-        let status = Arc::new(Status::new(breaker::by_name("none").unwrap()));
         let config = Config::default();
+        let status = Arc::new(Status::new(breaker::by_name("none").unwrap(), &config));
         let opening = SessionLink::open(&fake, &status, protocol, &config.upstream);
         let (link, peer) = tokio::join!(opening, async {
             let mut peer = peers.recv().await.unwrap();

@@ -1,13 +1,14 @@
 //! What the link to upstream tells the rest of the server: whether it is worth asking, and what it has counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 
 use super::breaker::{Breaker, Tuning};
 use crate::commands::error::Error;
-use crate::config::Upstream as Settings;
+use super::namespaces::Namespaces;
+use crate::config::{Config, Upstream as Settings};
 use crate::limits::{LINK_ORDERS_MAX, LINK_PENDING_BYTES_MAX};
 use crate::stats::histogram::Histogram;
 
@@ -61,6 +62,10 @@ pub struct Status {
     state: AtomicU8,
     /// Why there is no connection.
     trouble: ArcSwap<String>,
+    /// The same as in `namespaces`, where each request looks.
+    is_off: AtomicBool,
+    /// By which rules keys are treated, and what was learned about them.
+    pub namespaces: ArcSwap<Namespaces>,
     /// Tells whether calls may go out.
     pub breaker: Box<dyn Breaker>,
     /// Orders that are not settled yet, and the bytes of their requests.
@@ -82,6 +87,8 @@ pub struct Status {
     pub fill_errors: Tally,
     /// Keys that reads asked for in vain and then found in L1, after a fetch.
     pub filled_reads: Tally,
+    /// Copies that were fetched anew while they were served.
+    pub refreshes: Tally,
     /// Keys that reads waited for and that are not kept in L1.
     pub unkept_reads: Tally,
     /// Requests sent over the link for clients.
@@ -129,8 +136,11 @@ pub fn tuning(settings: &Settings) -> Tuning {
 
 impl Status {
     /// The state before the first attempt to connect.
-    pub fn new(breaker: Box<dyn Breaker>) -> Self {
+    pub fn new(breaker: Box<dyn Breaker>, config: &Config) -> Self {
+        let namespaces = Namespaces::of(config, None);
         Self {
+            is_off: AtomicBool::new(namespaces.is_off),
+            namespaces: ArcSwap::from_pointee(namespaces),
             state: AtomicU8::new(LinkState::Connecting as u8),
             trouble: ArcSwap::from_pointee(String::new()),
             breaker,
@@ -144,6 +154,7 @@ impl Status {
             fills_tainted: Tally::default(),
             fill_errors: Tally::default(),
             filled_reads: Tally::default(),
+            refreshes: Tally::default(),
             unkept_reads: Tally::default(),
             forwarded: Tally::default(),
             relayed: Tally::default(),
@@ -155,6 +166,17 @@ impl Status {
             connects: Tally::default(),
             failures: Tally::default(),
         }
+    }
+
+    /// Puts changed namespaces in force.
+    pub fn set_namespaces(&self, namespaces: Namespaces) {
+        self.is_off.store(namespaces.is_off, Relaxed);
+        self.namespaces.store(Arc::new(namespaces));
+    }
+
+    /// Whether no key has anything to do with upstream.
+    pub fn is_off(&self) -> bool {
+        self.is_off.load(Relaxed)
     }
 
     /// Whether there is a connection.

@@ -1,10 +1,12 @@
 //! In what way a request goes, by the mode of its keys' namespaces and by what its row says.
 
+use std::time::Duration;
+
 use super::Tiers;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::{KEYSPACE, OWNER, Result};
-use crate::config::TierMode;
+use crate::commands::spec::{Access, KEYSPACE, OWNER, Result};
+use crate::config::{FailMode, TierMode};
 use crate::resp::Request;
 
 /// Where a request is answered.
@@ -23,7 +25,7 @@ pub enum Way {
 impl Tiers {
     /// In what way `request` goes. Fails if its keys belong to namespaces that can't be used together.
     pub fn way(&self, entry: &Entry, request: Request<'_>) -> Result<Way> {
-        let (namespaces, command) = (self.namespaces.load(), &entry.command);
+        let (namespaces, command) = (self.status.namespaces.load(), &entry.command);
         let is_owners = command.flags.intersects(KEYSPACE.or(OWNER));
         let mut keys = command.key_positions(request).into_iter();
         let Some((first, _)) = keys.next() else {
@@ -42,9 +44,50 @@ impl Tiers {
         })
     }
 
+    /// What reads of the request's keys get when upstream can't be asked, and after how long a copy that is too old
+    /// answers instead of it: what the strictest of their namespaces says.
+    pub fn patience(&self, entry: &Entry, request: Request<'_>) -> (FailMode, Duration) {
+        let namespaces = self.status.namespaces.load();
+        let positions = entry.command.key_positions(request);
+        let mut rules = positions.into_iter().map(|(at, _)| &namespaces.of_key(request.arg(at)).rules);
+        let Some(first) = rules.next() else {
+            return (FailMode::Error, Duration::ZERO);
+        };
+        let patience = (first.fail_mode, first.soft_deadline);
+        rules.fold(patience, |(fail_mode, soft_deadline), rules| {
+            let fail_mode = if fail_mode == rules.fail_mode { fail_mode } else { FailMode::Error };
+            (fail_mode, soft_deadline.min(rules.soft_deadline))
+        })
+    }
+
+    /// Has upstream told first what is dirty of a request's keys, or everything for one that may look at any key.
+    /// Fails if that can't be.
+    pub async fn carry_before(&self, entry: &Entry, request: Request<'_>, db: usize) -> Result {
+        if self.behind.dirty_keys() == 0 {
+            return Ok(());
+        }
+        let store = &self.services.store;
+        let is_dirty = |(at, _): (usize, Access)| {
+            let key = request.arg(at);
+            store.lock(store.hash(key)).is_dirty(db, key)
+        };
+        let mut keys = entry.command.key_positions(request).into_iter().peekable();
+        if keys.peek().is_none() || keys.any(is_dirty) {
+            return self.carry_all().await;
+        }
+        Ok(())
+    }
+
+    /// Has upstream told of everything that is dirty now. Fails if that takes too long.
+    pub async fn carry_all(&self) -> Result {
+        let timeout = self.services.config.load().upstream.timeout;
+        let drained = tokio::time::timeout(timeout, self.behind.drained()).await;
+        drained.map_err(|_| Error::Upstream("writes from before could not be carried there in time".into()))
+    }
+
     /// Whether an absent key may be upstream's.
     pub fn may_have(&self, key: &[u8]) -> bool {
-        self.namespaces.load().of_key(key).mode != TierMode::Off
+        self.status.namespaces.load().of_key(key).mode != TierMode::Off
     }
 }
 

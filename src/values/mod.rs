@@ -23,6 +23,7 @@ pub mod random;
 pub mod set;
 pub mod short_bytes;
 pub mod sorted_set;
+pub mod stampede;
 pub mod stream;
 pub mod table;
 pub mod text;

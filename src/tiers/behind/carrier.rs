@@ -135,7 +135,7 @@ impl Behind {
     }
 
     /// Queues keys again that upstream could not be told.
-    fn put_back(&self, left: Vec<Left>) {
+    pub(super) fn put_back(&self, left: Vec<Left>) {
         self.counts.retried.add(left.len() as u64);
         let store = &self.services.store;
         let is_dirty = |name: &SharedName| {

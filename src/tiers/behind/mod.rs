@@ -7,6 +7,7 @@
 //! | `carrier` | the task that carries |
 //! | `carry` | states as requests, and what upstream's answers mean |
 //! | `replay` | the journal at start |
+//! | `letters` | what upstream refused for good |
 //! | `room` | when a write may be made at all |
 //!
 //! # What holds
@@ -22,6 +23,7 @@
 mod carrier;
 mod carry;
 mod ledger;
+mod letters;
 mod note;
 mod replay;
 mod room;
@@ -107,7 +109,7 @@ impl Behind {
             ignores_damage: false,
         };
         let (journal, recovered) = Journal::open(&dir, &settings, self.services.clock.clone())?;
-        let dead_letters = DeadLetters::open(&dir)?;
+        let dead_letters = DeadLetters::open(&dir, letters::BOUNDS)?;
         replay::replay(recovered, &journal, self)?;
         let opened = Files {
             journal,

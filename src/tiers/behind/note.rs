@@ -31,6 +31,11 @@ impl<'b> Deferral<'b> {
         }
     }
 
+    /// The last record that was appended, by whomever.
+    pub fn sequence(&self) -> u64 {
+        self.journal.last_sequence()
+    }
+
     fn note_key(&mut self, name: &SharedName, shard: &mut Shard, now_ms: u64) {
         let hash = self.behind.services.store.hash(&name.1);
         let (sequence, bytes) = self.append(name, shard.resident(name.0, &name.1, hash), now_ms);
@@ -39,28 +44,36 @@ impl<'b> Deferral<'b> {
     }
 
     fn append(&mut self, (db, key): &SharedName, entry: Option<EntryRef<'_>>, now_ms: u64) -> (u64, u64) {
-        let mut digits = itoa::Buffer::new();
-        let deadline_ms = entry.and_then(EntryRef::deadline_ms);
-        let payload;
-        let state = match entry.map(EntryRef::value) {
-            None => State::Removed,
-            Some(Value::Text(Text::Bytes(value))) => State::Text { value, deadline_ms },
-            Some(Value::Text(Text::Int(number))) => State::Text {
-                value: digits.format(number).as_bytes(),
-                deadline_ms,
-            },
-            Some(value) => {
-                payload = rdb::encode(value, now_ms);
-                payload.as_deref().map_or(State::Removed, |payload| State::Payload { payload, deadline_ms })
-            }
-        };
-        let bytes = bytes_max(key.len(), state_bytes(&state));
-        let db = *db as u32;
-        (self.journal.append(&mut self.reservation, &Record { db, key, state }), bytes)
+        with_state(entry, now_ms, |state| {
+            let bytes = bytes_max(key.len(), state_bytes(&state));
+            let db = *db as u32;
+            (self.journal.append(&mut self.reservation, &Record { db, key, state }), bytes)
+        })
     }
 }
 
-fn state_bytes(state: &State<'_>) -> usize {
+/// Does something with the state that an entry, or its absence, stands for.
+pub(super) fn with_state<R>(entry: Option<EntryRef<'_>>, now_ms: u64, work: impl FnOnce(State<'_>) -> R) -> R {
+    let mut digits = itoa::Buffer::new();
+    let deadline_ms = entry.and_then(EntryRef::deadline_ms);
+    let payload;
+    work(match entry.map(EntryRef::value) {
+        None => State::Removed,
+        Some(Value::Text(Text::Bytes(value))) => State::Text { value, deadline_ms },
+        Some(Value::Text(Text::Int(number))) => State::Text {
+            value: digits.format(number).as_bytes(),
+            deadline_ms,
+        },
+        Some(value) => {
+            payload = rdb::encode(value, now_ms);
+            let state = |payload| State::Payload { payload, deadline_ms };
+            payload.as_deref().map_or(State::Removed, state)
+        }
+    })
+}
+
+/// Bytes of the value in a state.
+pub(super) fn state_bytes(state: &State<'_>) -> usize {
     match state {
         State::Text { value, .. } => value.len(),
         State::Payload { payload, .. } => payload.len(),

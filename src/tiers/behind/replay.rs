@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Behind;
+use super::note::state_bytes;
 use super::super::journal::{Journal, Record, Recovered, State, bytes_max};
 use crate::store::rdb::{self, Decoded};
 use crate::store::{Key, SharedName, Visit};
@@ -35,28 +36,36 @@ pub fn replay(mut recovered: Recovered, journal: &Journal, behind: &Behind) -> i
 impl Behind {
     /// Puts one state into the store; false if it has a form that is not known here.
     fn restore(&self, sequence: u64, record: &Record<'_>) -> bool {
-        let services = &self.services;
-        let now_ms = services.clock.unix_ms();
-        let name: SharedName = (record.db as usize, record.key.into());
-        let (value, deadline_ms, bytes) = match record.state {
-            State::Text { value, deadline_ms } => (Some(Decoded::of_bytes(value)), deadline_ms, value.len()),
-            State::Payload { payload, deadline_ms } => match rdb::decode(payload, &services.value_limits()) {
-                Ok(value) => (Some(value), deadline_ms, payload.len()),
-                Err(_) => return false,
-            },
-            State::Removed => (None, None, 0),
+        let Some((value, deadline_ms)) = self.decode(&record.state) else {
+            return false;
         };
-        let hash = services.store.hash(record.key);
-        let mut shard = services.store.lock(hash);
-        let mut key = Key::find(&mut shard, record.key, hash, Visit::new(name.0, now_ms));
+        let store = &self.services.store;
+        let name: SharedName = (record.db as usize, record.key.into());
+        let hash = store.hash(record.key);
+        let mut shard = store.lock(hash);
+        let visit = Visit::new(name.0, self.services.clock.unix_ms());
+        let mut key = Key::find(&mut shard, record.key, hash, visit);
         match value {
             Some(value) => key.place(value.into_entry(record.key, deadline_ms)),
             None => _ = key.remove(),
         }
-        let bytes = bytes_max(record.key.len(), bytes);
+        let bytes = bytes_max(record.key.len(), state_bytes(&record.state));
         let noted = shard.note_dirty(&name, sequence, bytes);
         shard.mark_dirty(&name, hash);
         self.note(&name, sequence, bytes, noted);
         true
+    }
+
+    /// The value of a state, `None` for one that was removed, and its deadline; nothing if it has a form that is not
+    /// known here.
+    pub(super) fn decode<'s>(&self, state: &State<'s>) -> Option<(Option<Decoded<'s>>, Option<u64>)> {
+        Some(match *state {
+            State::Text { value, deadline_ms } => (Some(Decoded::of_bytes(value)), deadline_ms),
+            State::Payload { payload, deadline_ms } => {
+                let value = rdb::decode(payload, &self.services.value_limits()).ok()?;
+                (Some(value), deadline_ms)
+            }
+            State::Removed => (None, None),
+        })
     }
 }

@@ -4,9 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::journal::{Full, bytes_max};
 use super::{Behind, Deferral};
+use tokio::sync::futures::Notified;
+
 use crate::commands::error::Error;
 use crate::commands::spec::Result;
 use crate::config::WhenFull;
+use crate::store::EntryRef;
 
 impl Behind {
     /// Takes room in the journal for a change of a key with `key_len` bytes whose state will have `state_bytes` at most.
@@ -21,6 +24,18 @@ impl Behind {
         Ok(Deferral::new(self, &files.journal, reservation.map_err(Reason::Full)?))
     }
 
+    /// Whether there is room in memory for what a change may add, if need be after evicting something.
+    #[inline]
+    pub fn has_memory(&self, now_ms: u64) -> bool {
+        let store = &self.services.store;
+        !store.is_over_budget() || store.make_room(store.hash(b""), now_ms)
+    }
+
+    /// Whether an entry that is no text is small enough to be carried as a whole with each change.
+    pub fn may_carry(&self, entry: EntryRef<'_>) -> bool {
+        entry.allocated_bytes() as u64 <= self.services.config.load().write_behind.value_max_bytes
+    }
+
     /// Waits until a change with so many bytes could be deferred, as `write-behind-when-full` says.
     pub async fn wait_for_room(&self, bytes: usize) -> Result {
         let config = self.services.config.load_full();
@@ -31,18 +46,24 @@ impl Behind {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             let progress = self.progress.notified();
-            let Err(reason) = self.defer(0, bytes) else {
+            let room = if self.has_memory(self.services.clock.unix_ms()) {
+                self.defer(0, bytes).map(drop)
+            } else {
+                Err(Reason::Memory)
+            };
+            let Err(reason) = room else {
                 return Ok(());
             };
-            if tokio::time::timeout_at(deadline, self.room(progress, bytes)).await.is_err() {
+            let may_change = self.room(progress, reason, bytes);
+            if tokio::time::timeout_at(deadline, may_change).await.is_err() {
                 return Err(reason.error());
             }
         }
     }
 
     /// Waits until something may have changed.
-    async fn room(&self, progress: tokio::sync::futures::Notified<'_>, bytes: usize) {
-        let Some(files) = self.files.get().filter(|_| !self.is_aged.load(Relaxed)) else {
+    async fn room(&self, progress: Notified<'_>, reason: Reason, bytes: usize) {
+        let Some(files) = self.files.get().filter(|_| matches!(reason, Reason::Full(_))) else {
             return progress.await;
         };
         tokio::select! {
@@ -59,6 +80,8 @@ pub enum Reason {
     Closed,
     /// The oldest write is too old.
     Aged,
+    /// `maxmemory` is reached, and nothing may be evicted before it was carried.
+    Memory,
     /// The journal takes no more.
     Full(Full),
 }
@@ -67,6 +90,7 @@ impl Reason {
     /// For the client.
     fn error(self) -> Error {
         Error::Verbatim(match self {
+            Self::Memory => return Error::OutOfMemory,
             Self::Closed => "MISCONF Write-behind has no journal, see the log".into(),
             Self::Aged => "MISCONF Too many writes wait for upstream: write-behind-max-age-ms is exceeded".into(),
             Self::Full(full) => format!("MISCONF Errors writing to the journal: {full}").into(),
