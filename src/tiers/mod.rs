@@ -9,6 +9,7 @@
 //! | `feed` | invalidations, and how stale a copy may be |
 //! | `effect` | which copies a write makes wrong |
 //! | `status`, `info` | what can be seen of all this |
+//! | `journal` | what is still to be carried upstream, on disk |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
 //! | `stampede` | when copies end and are fetched anew |
@@ -35,6 +36,7 @@ mod feed;
 mod fill;
 mod forward;
 mod info;
+pub mod journal;
 mod link;
 #[cfg(test)]
 mod link_tests;
