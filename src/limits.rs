@@ -186,6 +186,34 @@ pub const FILL_ROUNDS_MAX: usize = 3;
 /// by default, and other Forebays may share it.
 pub const SESSION_LINKS_MAX: usize = 4096;
 
+/// Bytes of a segment of the journal for records: few files, and deleting one costs milliseconds.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The smallest segments of a journal, whatever its limit is: one needs room for some records.
+pub const JOURNAL_SEGMENT_BYTES_MIN: u64 = 16 * 1024;
+
+/// Bytes behind those, for a record that begins shortly before their end. For longer ones the disk is asked first.
+pub const JOURNAL_OVERHANG_BYTES: u64 = 256 * 1024;
+
+/// Bytes of the journal that are kept in memory, to be written again if a sync fails. Above that nothing more is
+/// accepted until a sync succeeds.
+pub const JOURNAL_UNPROVEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Memory that each of the journal's buffers keeps between batches.
+pub const JOURNAL_BUFFER_BYTES_KEPT_MAX: usize = 1024 * 1024;
+
+/// New segments that are tried at once when one has failed; later it is tried again every `JOURNAL_RETRY_MS`.
+pub const JOURNAL_ATTEMPTS_MAX: usize = 2;
+
+/// The journal looks so often whether there is room on its disk again, and notes so often what was carried.
+pub const JOURNAL_RETRY_MS: u64 = 1_000;
+
+/// Bytes that a journal is read in.
+pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
+
+/// With the periodic policy, records of the journal are at most so much older than the last sync, and the sync itself.
+pub const JOURNAL_SYNC_MS: u64 = 10;
+
 /// Microseconds for which a thread waits for a shard's lock before its request gives way to others. Commands take a
 /// few microseconds as a rule, so whoever waits longer meets one that takes milliseconds or seconds.
 pub const LOCK_PATIENCE_US: u64 = 200;

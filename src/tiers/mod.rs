@@ -9,6 +9,7 @@
 //! | `feed` | invalidations, and how stale a copy may be |
 //! | `effect` | which copies a write makes wrong |
 //! | `status`, `info` | what can be seen of all this |
+//! | `journal` | what is still to be carried upstream, on disk |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
 //! | `namespaces`, `way` | by which rules a key is treated, and in what way a request goes |
