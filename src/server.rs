@@ -99,6 +99,9 @@ async fn serve(listeners: Vec<Listener>, http: &HttpPort, services: &Arc<Service
     drop(workers);
     let grace = services.config.load().general.shutdown_timeout;
     close_clients(services, &threads, grace).await;
+    if let Some(tiers) = tiers {
+        tiers.shut_down(grace).await;
+    }
     tracing::info!("bye");
     Ok(())
 }

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::behind::Behind;
 use super::status::{Status, tuning};
 use crate::services::Services;
 use crate::stats::histogram::Distribution;
 use crate::stats::upstream::UpstreamStats;
 
 /// Adds the sections to what INFO shows.
-pub fn publish(services: &Arc<Services>, status: &Arc<Status>) {
+pub fn publish(services: &Arc<Services>, status: &Arc<Status>, behind: &Arc<Behind>) {
     // Tiers that are started twice in a process, as tests do, leave the first one's figures in place.
     let (weak, probed) = (Arc::downgrade(services), Arc::clone(status));
     let probe = move || {
@@ -18,12 +19,13 @@ pub fn publish(services: &Arc<Services>, status: &Arc<Status>) {
             .map_or_else(UpstreamStats::default, |services| stats(&services, &probed))
     };
     let _ = services.upstream_probe.set(Box::new(probe));
-    let (weak, status) = (Arc::downgrade(services), Arc::clone(status));
+    let (weak, status, behind) = (Arc::downgrade(services), Arc::clone(status), Arc::clone(behind));
     let write = move |sections: &mut Vec<(&'static str, String)>| {
         let Some(services) = weak.upgrade() else { return };
         sections.push(("Tiers", tiers(&services, &status)));
         sections.push(("L1", l1(&services)));
         sections.push(("Upstream", upstream(&services, &status)));
+        sections.push(("Writebehind", write_behind(&services, &behind)));
         sections.push(("Coherence", coherence(&services, &status)));
     };
     let _ = services.tier_sections.set(Box::new(write));
@@ -112,13 +114,48 @@ fn upstream(services: &Services, status: &Status) -> String {
 }
 
 fn coherence(services: &Services, status: &Status) -> String {
+    let (totals, _) = services.store.totals();
     lines(&[
         ("feed_lag_ms", &status.feed_lag_ms(services.clock.monotonic_ms())),
+        ("feed_mode", &status.feed_mode().name()),
         ("feed_invalidations", &status.invalidations.get()),
         ("feed_flushes", &status.flushes.get()),
+        ("suspect_keys", &services.store.suspects()),
+        ("stale_served", &totals.stale_served),
+        ("refreshes", &status.refreshes.get()),
         ("fills", &status.fills.get()),
         ("fills_tainted", &status.fills_tainted.get()),
         ("fills_not_kept", &status.fills_not_kept.get()),
+    ])
+}
+
+fn write_behind(services: &Services, behind: &Behind) -> String {
+    let figures = behind.journal_figures().unwrap_or_default();
+    let now_ms = services.clock.monotonic_ms();
+    let oldest = behind.oldest_dirty_since_ms();
+    let oldest_dirty_ms = oldest.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
+    let counts = &behind.counts;
+    let (totals, _) = services.store.totals();
+    let full = figures.full.map_or_else(|| "no".to_owned(), |full| full.to_string());
+    lines(&[
+        ("dirty_keys", &behind.dirty_keys()),
+        ("dirty_bytes", &behind.dirty_bytes()),
+        ("oldest_dirty_ms", &oldest_dirty_ms),
+        ("journal_open", &u8::from(behind.is_open())),
+        ("journal_bytes", &figures.disk_bytes),
+        ("journal_live_bytes", &figures.live_bytes),
+        ("journal_segments", &figures.segments),
+        ("journal_syncs", &figures.syncs),
+        ("journal_sync_us_max", &figures.sync_us_max),
+        ("journal_full", &full),
+        ("carried", &counts.carried.get()),
+        ("coalesced", &counts.coalesced.get()),
+        ("carry_retries", &counts.retried.get()),
+        ("replayed", &counts.replayed.get()),
+        ("conflicts", &totals.conflicts),
+        ("refused_for_good", &counts.refused.get()),
+        ("dead_letters", &behind.dead_letters()),
+        ("lost", &behind.lost()),
     ])
 }
 

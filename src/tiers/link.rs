@@ -92,7 +92,10 @@ impl Link {
         let attempt = async {
             let mut stream = self.upstream.connect().await?;
             let mut frames = FrameReader::default();
-            login::arm(&mut *stream, &mut frames, &config.upstream).await?;
+            let namespaces = self.status.namespaces.load_full();
+            let prefixes = namespaces.prefixes();
+            let mode = login::arm(&mut *stream, &mut frames, &config.upstream, &prefixes).await?;
+            self.status.set_feed_mode(mode);
             Ok((stream, frames))
         };
         let timeout = config.upstream.connect_timeout;
@@ -167,6 +170,7 @@ impl Link {
                     Ok(())
                 }
                 () = alarm.rings() => Ok(()),
+                () = self.status.outdated.notified() => return Ok(Lost::Outdated),
             };
             if let Err(error) = arrived {
                 return Ok(Lost::Broken(error));

@@ -5,8 +5,9 @@ use std::io;
 use tokio::io::AsyncWriteExt;
 
 use super::upstream::ByteStream;
-use super::wire::{FrameReader, push_text_request};
-use crate::config::Upstream as Settings;
+use super::status::FeedMode;
+use super::wire::{FrameReader, push_request, push_text_request};
+use crate::config::{Upstream as Settings, UpstreamTracking};
 use crate::resp::{Frame, FrameKind, Protocol};
 
 /// Logs in in `protocol` and names the connection; returns upstream's id of the connection.
@@ -23,28 +24,63 @@ pub async fn log_in(
     connection_id(Frame::new(reply))
 }
 
-/// Logs in in RESP3, selects the database and switches the feed on: broadcast, without echoes of what this
-/// connection writes. Ends with a PING, which only an upstream that has loaded its data answers.
+/// Logs in in RESP3, selects the database and switches the feed on, for keys with these prefixes, without echoes of
+/// what this connection writes. Ends with a PING, which only an upstream that has loaded its data answers. Returns
+/// what the feed will tell: an upstream that has none, or has none for us, is asked for copies with a short life.
 pub async fn arm(
     stream: &mut dyn ByteStream,
     frames: &mut FrameReader,
     settings: &Settings,
-) -> io::Result<()> {
+    prefixes: &[&[u8]],
+) -> io::Result<FeedMode> {
     let mut requests = Vec::new();
     let database = base_database(settings).to_string();
     push_hello(&mut requests, Protocol::Resp3, settings);
     push_text_request(&mut requests, &["SELECT", &database]);
-    push_text_request(&mut requests, &["CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP"]);
+    let asked = push_tracking(&mut requests, settings.tracking, prefixes);
     push_text_request(&mut requests, &["PING"]);
     stream.write_all(&requests).await?;
     connection_id(Frame::new(next_reply(stream, frames).await?))?;
-    for step in ["SELECT", "CLIENT TRACKING", "PING"] {
-        let reply = Frame::new(next_reply(stream, frames).await?);
-        if let Some(error) = reply.as_error() {
-            return Err(refused(step, error));
+    succeed("SELECT", stream, frames).await?;
+    let mode = match asked {
+        FeedMode::Ttl => FeedMode::Ttl,
+        mode => {
+            let reply = Frame::new(next_reply(stream, frames).await?);
+            let refusal = reply.as_error().map(|error| String::from_utf8_lossy(error).into_owned());
+            if let Some(refusal) = &refusal {
+                tracing::warn!(refusal, "upstream does not track keys: copies live for untracked-ttl-ms");
+            }
+            if refusal.is_some() { FeedMode::Ttl } else { mode }
+        }
+    };
+    succeed("PING", stream, frames).await?;
+    Ok(mode)
+}
+
+/// Reads the reply to a step that must not fail.
+async fn succeed(step: &str, stream: &mut dyn ByteStream, frames: &mut FrameReader) -> io::Result<()> {
+    match Frame::new(next_reply(stream, frames).await?).as_error() {
+        Some(error) => Err(refused(step, error)),
+        None => Ok(()),
+    }
+}
+
+/// Asks for the feed; tells for which.
+fn push_tracking(out: &mut Vec<u8>, tracking: UpstreamTracking, prefixes: &[&[u8]]) -> FeedMode {
+    let mut words: Vec<&[u8]> = vec![b"CLIENT", b"TRACKING", b"ON", b"NOLOOP"];
+    let mode = match tracking {
+        UpstreamTracking::Broadcast => FeedMode::Broadcast,
+        UpstreamTracking::Keys => FeedMode::Keys,
+        UpstreamTracking::None => return FeedMode::Ttl,
+    };
+    if mode == FeedMode::Broadcast {
+        words.push(b"BCAST");
+        for prefix in prefixes.iter().filter(|prefix| !prefix.is_empty()) {
+            words.extend([&b"PREFIX"[..], prefix]);
         }
     }
-    Ok(())
+    push_request(out, words.into_iter());
+    mode
 }
 
 /// The database of upstream that stands for database 0 here.

@@ -9,7 +9,6 @@
 //! | `feed` | invalidations, and how stale a copy may be |
 //! | `effect` | which copies a write makes wrong |
 //! | `status`, `info` | what can be seen of all this |
-//! | `journal` | what is still to be carried upstream, on disk |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
 //! | `namespaces`, `way` | by which rules a key is treated, and in what way a request goes |
@@ -46,13 +45,11 @@ mod login;
 mod namespaces;
 mod order;
 mod pipeline;
-#[cfg_attr(not(test), expect(dead_code, reason = "no namespace names a policy yet"))]
 mod promotion;
 #[cfg(test)]
 mod races;
 mod relay;
 mod session_link;
-#[cfg_attr(not(test), expect(dead_code, reason = "no namespace names these rules yet"))]
 mod status;
 mod upstream;
 mod way;
@@ -60,6 +57,7 @@ mod wire;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -165,7 +163,21 @@ impl Tiers {
                 self.services.store.begin_version(namespace.index, now_ms);
             }
         }
+        let is_outdated = before.prefixes() != now.prefixes();
         self.status.set_namespaces(now);
+        if is_outdated {
+            self.status.outdated.notify_one();
+        }
+    }
+
+    /// Has upstream told of what was changed here, as far as it can be told within `grace`; the rest is in the journal.
+    pub async fn shut_down(&self, grace: Duration) {
+        if tokio::time::timeout(grace, self.behind.drained()).await.is_err() {
+            tracing::warn!(keys = self.behind.dirty_keys(), "left in the journal, to be carried after the next start");
+        }
+        if let Err(error) = self.behind.close() {
+            tracing::error!(%error, "the journal can't be closed");
+        }
     }
 
     /// Whether some keys have to do with upstream.

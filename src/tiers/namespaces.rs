@@ -56,6 +56,18 @@ impl Namespaces {
         self.iter().any(|(_, namespace)| namespace.mode == TierMode::WriteBehind)
     }
 
+    /// Prefixes of all keys of which there may be copies, none of which begins with another; a single empty one for all keys.
+    pub fn prefixes(&self) -> Vec<&[u8]> {
+        let is_kept = |namespace: &Namespace| {
+            namespace.mode != TierMode::Off && namespace.rules.promotion != PromotionPolicy::Never
+        };
+        let kept = self.iter().filter(|(_, namespace)| is_kept(namespace));
+        let mut prefixes: Vec<&[u8]> = kept.map(|(prefix, _)| prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup_by(|longer, shorter| longer.starts_with(shorter));
+        prefixes
+    }
+
     /// That of a key.
     pub fn of_key(&self, key: &[u8]) -> &Namespace {
         self.by_prefix.get(key)

@@ -14,15 +14,19 @@ use super::behind::Carried;
 use super::databases::{Databases, Step};
 use super::feed;
 use super::login;
+use super::namespaces::Namespace;
 use super::order::{Answer, Fetch, Form, Forward, Order, Work};
-use super::status::{Permit, Status, tuning};
+use super::status::{FeedMode, Permit, Status, tuning};
 use super::wire::{push_request, push_text_request};
 use crate::commands::error::Error;
+use crate::config::TierMode;
 use crate::limits::{FEED_PROBE_MS, LINK_AWAITED_MAX, LINK_OVERDUE_TIMEOUTS, LINK_UNSENT_PAUSE_BYTES};
 use crate::resp::Frame;
 use crate::services::Services;
 use crate::store::Fetched;
 use crate::store::rdb::{self, Decoded};
+use crate::values::random::Random;
+use crate::values::stampede::copy_deadline_ms;
 
 /// A point in time, by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub enum Lost {
     Silent,
     /// Upstream has its data no more, or not yet.
     Loading,
+    /// The feed has to tell of other keys than it was made for.
+    Outdated,
 }
 
 impl fmt::Display for Lost {
@@ -58,6 +64,7 @@ impl fmt::Display for Lost {
             Self::Broken(error) => write!(f, "{error}"),
             Self::Unasked => f.write_str("a reply came that nothing asked for"),
             Self::Silent => f.write_str("it does not answer"),
+            Self::Outdated => f.write_str("the namespaces have changed"),
             Self::Loading => f.write_str("it is loading its data"),
         }
     }
@@ -114,6 +121,7 @@ pub struct Pipeline {
     again: VecDeque<Order>,
     /// The last reply to PTTL: an error, or milliseconds.
     time_to_live: Result<i64, Error>,
+    random: Random,
     /// When a request was sent last.
     active_ms: u64,
 }
@@ -133,6 +141,7 @@ impl Pipeline {
             held: None,
             again: VecDeque::new(),
             time_to_live: Ok(-1),
+            random: Random::new(now.monotonic_ns),
             active_ms: now.monotonic_ms(),
         }
     }
@@ -368,7 +377,7 @@ impl Pipeline {
                 self.fetch_again(fetch, db, awaited.deadline_ms);
             }
             Expected::Value { fetch, db } => {
-                let fetched = self.fetched(fetch.form, frame, awaited.sent, now);
+                let fetched = self.fetched(&fetch, frame, awaited.sent, now);
                 self.land(&fetch, fetched, db, now);
             }
             Expected::Answer(mut forward) => {
@@ -397,8 +406,11 @@ impl Pipeline {
 
     /// What the reply to GET or DUMP means, with that to PTTL before it. Upstream read both after they were sent, so
     /// an entry here never outlives upstream's.
-    fn fetched<'f>(&self, form: Form, value: Frame<'f>, sent: Moment, now: Moment) -> Fetched<'f> {
-        let rules = &self.services.config.load().rules;
+    fn fetched<'f>(&mut self, fetch: &Fetch, value: Frame<'f>, sent: Moment, now: Moment) -> Fetched<'f> {
+        let form = fetch.form;
+        let namespaces = self.status.namespaces.load();
+        let namespace = namespaces.of_key(&fetch.key);
+        let rules = &namespace.rules;
         if let Some(error) = refusal(value) {
             // An upstream that gives nobody payloads answers for itself.
             let is_unavailable = form == Form::Payload && matches!(&*error.prefix(), "NOPERM" | "ERR");
@@ -415,13 +427,38 @@ impl Pipeline {
         let Some(value) = self.kept(form, bytes, rules.fill_value_max_bytes) else {
             return Fetched::NotKept;
         };
-        let deadline_ms = match &self.time_to_live {
+        let upstream_deadline_ms = match &self.time_to_live {
             Err(error) => return Fetched::Failed(text(error)),
             Ok(-1) => None,
             // The key was gone (-2) when it was asked for its time, so its new time is not known: none is assumed.
             Ok(left_ms) => Some(sent.unix_ms + (*left_ms).max(0) as u64),
         };
+        let deadline_ms = self.copy_deadline_ms(namespace, upstream_deadline_ms, now);
         Fetched::Value { value, deadline_ms }
+    }
+
+    /// When a copy ends: as upstream's value, or sooner where the rules say so. What is changed here and carried as a whole
+    /// must have upstream's own deadline.
+    fn copy_deadline_ms(
+        &mut self,
+        namespace: &Namespace,
+        upstream_deadline_ms: Option<u64>,
+        now: Moment,
+    ) -> Option<u64> {
+        let is_tracked = self.status.feed_mode() != FeedMode::Ttl;
+        if namespace.mode == TierMode::WriteBehind && is_tracked {
+            return upstream_deadline_ms;
+        }
+        let rules = &namespace.rules;
+        let bound_ms = rules.copy_ttl_max.as_millis() as u64;
+        let untracked_ms = self.services.config.load().upstream.untracked_ttl.as_millis() as u64;
+        let ttl_max_ms = match bound_ms {
+            _ if is_tracked => bound_ms,
+            0 => untracked_ms,
+            _ => bound_ms.min(untracked_ms),
+        };
+        let random = self.random.bits();
+        copy_deadline_ms(upstream_deadline_ms, ttl_max_ms, rules.ttl_jitter_percent, now.unix_ms, random)
     }
 
     /// The value, if it may be kept: it is known here, and not too large, neither as it came nor in memory.

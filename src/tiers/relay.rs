@@ -25,6 +25,9 @@ impl Tiers {
                 "{name} is not supported through a near cache"
             )));
         }
+        if self.behind.dirty_keys() > 0 {
+            self.carry_all().await?;
+        }
         // Out of the session while it is in use: should this future be dropped, the connection goes too.
         let mut link = match session.upstream.take() {
             Some(link) => link,

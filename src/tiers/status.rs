@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 use super::breaker::{Breaker, Tuning};
 use crate::commands::error::Error;
@@ -36,6 +37,30 @@ impl LinkState {
     }
 }
 
+/// How copies are kept right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedMode {
+    /// Upstream tells of all changes of keys with our prefixes.
+    Broadcast,
+    /// It tells of the next change of each key that was read.
+    Keys,
+    /// It tells nothing: copies live for a short time.
+    Ttl,
+}
+
+impl FeedMode {
+    const ALL: [Self; 3] = [Self::Broadcast, Self::Keys, Self::Ttl];
+
+    /// The name that INFO shows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Broadcast => "broadcast",
+            Self::Keys => "keys",
+            Self::Ttl => "ttl",
+        }
+    }
+}
+
 /// A number that several threads count up.
 #[derive(Debug, Default)]
 pub struct Tally(AtomicU64);
@@ -60,6 +85,9 @@ impl Tally {
 /// The state of the link and of its breaker, and what was counted.
 pub struct Status {
     state: AtomicU8,
+    feed_mode: AtomicU8,
+    /// The link has to be made anew, since its feed tells of the wrong keys.
+    pub outdated: Notify,
     /// Why there is no connection.
     trouble: ArcSwap<String>,
     /// The same as in `namespaces`, where each request looks.
@@ -142,6 +170,8 @@ impl Status {
             is_off: AtomicBool::new(namespaces.is_off),
             namespaces: ArcSwap::from_pointee(namespaces),
             state: AtomicU8::new(LinkState::Connecting as u8),
+            feed_mode: AtomicU8::new(FeedMode::Broadcast as u8),
+            outdated: Notify::new(),
             trouble: ArcSwap::from_pointee(String::new()),
             breaker,
             pending: AtomicUsize::new(0),
@@ -182,6 +212,16 @@ impl Status {
     /// Whether there is a connection.
     pub fn state(&self) -> LinkState {
         LinkState::ALL[usize::from(self.state.load(Relaxed))]
+    }
+
+    /// How copies are kept right.
+    pub fn feed_mode(&self) -> FeedMode {
+        FeedMode::ALL[usize::from(self.feed_mode.load(Relaxed))]
+    }
+
+    /// Notes what upstream's feed tells.
+    pub fn set_feed_mode(&self, mode: FeedMode) {
+        self.feed_mode.store(mode as u8, Relaxed);
     }
 
     /// Notes that there is a connection, or that one is being made.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Tiers;
+use super::status::FeedMode;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
 use crate::commands::spec::{Access, KEYSPACE, OWNER, Result};
@@ -38,10 +39,16 @@ impl Tiers {
         }
         Ok(match mode {
             TierMode::Off => Way::Here,
-            TierMode::WriteBehind if command.writes_keys() && !is_owners && self.behind.is_open() => Way::Deferred,
+            TierMode::WriteBehind if command.writes_keys() && !is_owners && self.may_defer() => Way::Deferred,
             _ if is_owners || command.writes_keys() => Way::Upstream,
             _ => Way::Filled,
         })
+    }
+
+    /// Whether changes can be carried later: there is a journal, and upstream tells of changes by others, without which
+    /// copies have deadlines that must not be carried.
+    fn may_defer(&self) -> bool {
+        self.behind.is_open() && self.status.feed_mode() != FeedMode::Ttl
     }
 
     /// What reads of the request's keys get when upstream can't be asked, and after how long a copy that is too old

@@ -36,7 +36,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 pub use carrier::Carrier;
-pub use carry::{Batch, Carried};
+pub use carry::Carried;
 pub use note::Deferral;
 use ledger::Ledger;
 
@@ -161,6 +161,18 @@ impl Behind {
             }
             None => Ok(()),
         }
+    }
+
+    /// What can be seen of the journal, if there is one.
+    pub fn journal_figures(&self) -> Option<journal::Figures> {
+        self.files.get().map(|files| files.journal.figures())
+    }
+
+    /// Writes that were acknowledged and will not reach upstream, because an operator dropped them or there were too
+    /// many dead letters.
+    pub fn lost(&self) -> u64 {
+        let dropped = self.files.get().map_or(0, |files| files.dead_letters.lock().dropped());
+        self.counts.lost.get() + dropped
     }
 
     /// Keys that are dirty.

@@ -46,7 +46,7 @@ use std::thread::JoinHandle;
 
 pub use figures::Figures;
 pub use record::{Record, State, bytes_max};
-pub use recovery::{Damage, Recovered};
+pub use recovery::Recovered;
 pub use room::Full;
 
 use crate::clock::Clock;
