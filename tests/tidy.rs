@@ -78,12 +78,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "values",
         ],
     ),
-    // Of the commands only what a row says, how it is found, and the texts of errors.
+    // Of the commands only what a row says, how it is found, the texts of errors, and what a handler is called with: a
+    // copy that follows a write runs its row.
     (
         "tiers",
         &[
             "clients",
             "clock",
+            "commands::Args",
+            "commands::call",
             "commands::error",
             "commands::index",
             "commands::spec",
@@ -94,6 +97,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "session",
             "stats",
             "store",
+            "values",
         ],
     ),
     // What the connections of a thread share: the buffers are those of `net`.
@@ -104,7 +108,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "dispatch",
         &[
-            "clients", "commands", "limits", "resp", "services", "session", "stats", "store", "tiers",
+            "clients", "commands", "config", "limits", "resp", "services", "session", "stats", "store", "tiers",
             "waiting", "worker",
         ],
     ),

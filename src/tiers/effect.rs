@@ -1,17 +1,20 @@
 //! What a request that upstream ran means for the copies here.
 
+use super::take::Taken;
 use crate::commands::index::Entry;
 use crate::commands::spec::{KEYSPACE, Mode, WRITE};
 use crate::resp::Request;
 use crate::store::Store;
 
 /// The copies that are wrong after a request succeeded.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Effect {
     /// None: it only reads.
     Nothing,
     /// Those of these keys, in whatever database.
     Keys(Box<[Box<[u8]>]>),
+    /// That of its key, unless it takes the new value: see [`Taken`].
+    Take(Box<Taken>),
     /// All.
     Everything,
 }
@@ -39,6 +42,7 @@ impl Effect {
     pub fn apply(&self, store: &Store, now_ms: u64) {
         match self {
             Self::Nothing => {}
+            Self::Take(taken) => _ = store.invalidate(taken.key()),
             Self::Keys(keys) => keys.iter().for_each(|key| _ = store.invalidate(key)),
             Self::Everything => store.invalidate_all(now_ms),
         }

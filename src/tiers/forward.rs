@@ -25,7 +25,10 @@ impl Tiers {
         let mut bytes = Vec::new();
         push_request(&mut bytes, request.iter());
         let len = bytes.len();
-        let effect = Effect::of(entry, request);
+        let effect = match self.taken(entry, request, db) {
+            Some(taken) => Effect::Take(taken),
+            None => Effect::of(entry, request),
+        };
         self.submit(
             Work::Forward(Forward {
                 request: bytes,

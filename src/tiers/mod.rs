@@ -7,7 +7,7 @@
 //! | `relay` | commands that only upstream knows, over a connection of the session |
 //! | `link`, `pipeline` | the shared connection: its life, and what goes over it |
 //! | `feed` | invalidations, and how stale a copy may be |
-//! | `effect` | which copies a write makes wrong |
+//! | `effect`, `take` | which copies a write makes wrong, and which follow it |
 //! | `status`, `info` | what can be seen of all this |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
@@ -51,6 +51,7 @@ mod races;
 mod relay;
 mod session_link;
 mod status;
+mod take;
 mod upstream;
 mod way;
 mod wire;

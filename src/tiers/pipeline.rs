@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::behind::Carried;
 use super::databases::{Databases, Step};
+use super::effect::Effect;
 use super::feed;
 use super::login;
 use super::namespaces::Namespace;
@@ -381,8 +382,10 @@ impl Pipeline {
                 self.land(&fetch, fetched, db, now);
             }
             Expected::Answer(mut forward) => {
-                if !frame.is_error() {
-                    forward.effect.apply(&self.services.store, now.unix_ms);
+                match &forward.effect {
+                    _ if frame.is_error() => {}
+                    Effect::Take(taken) => taken.apply(awaited.sent.unix_ms, &self.services),
+                    effect => effect.apply(&self.services.store, now.unix_ms),
                 }
                 forward.answer(answer(frame, bytes));
             }

@@ -61,9 +61,10 @@ impl Ledger {
         self.window.skip_to(sequence);
     }
 
-    /// A key is to be carried, behind all others.
-    pub fn push(&mut self, name: SharedName, since_ms: u64) {
+    /// A key is to be carried, behind all others; whether it is the only one.
+    pub fn push(&mut self, name: SharedName, since_ms: u64) -> bool {
         self.queue.push_back(Queued::Key { name, since_ms });
+        self.queue.len() == 1
     }
 
     /// Keys could not be carried and come first the next time, in this order.

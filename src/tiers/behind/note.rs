@@ -87,9 +87,12 @@ impl Behind {
         let mut ledger = self.ledger.lock();
         ledger.note(sequence, bytes, noted.before);
         if noted.must_queue {
-            ledger.push(name.clone(), self.services.clock.monotonic_ms());
+            let is_first = ledger.push(name.clone(), self.services.clock.monotonic_ms());
             drop(ledger);
-            self.work.notify_one();
+            // The carrier looks at the queue again before it sleeps, so the others need not wake it.
+            if is_first {
+                self.work.notify_one();
+            }
         } else {
             self.counts.coalesced.add(1);
         }

@@ -114,6 +114,12 @@ fn write_zeros(file: &File, from: u64, end: u64) -> io::Result<()> {
 /// A file that exceeds the limit of its size (`RLIMIT_FSIZE`) sends a signal that ends the process unless somebody
 /// listens; then the call fails instead, which is what is wanted.
 pub fn survive_file_size_limit() -> io::Result<()> {
+    // On a thread of its own, since a runtime can't end inside of another one.
+    let listening = std::thread::spawn(listen_to_file_size_limit);
+    listening.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+}
+
+fn listen_to_file_size_limit() -> io::Result<()> {
     const SIGXFSZ: i32 = 25;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
