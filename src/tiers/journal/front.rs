@@ -49,6 +49,12 @@ impl Front {
         self.last.load(Ordering::Acquire)
     }
 
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub fn bytes(&self) -> u64 {
+        self.buffer.lock().records.len() as u64
+    }
+
     /// Moves all records behind `batch`. Returns the last sequence, and the bytes appended ever.
     pub fn take(&self, batch: &mut Vec<u8>) -> (u64, u64) {
         let mut buffer = self.buffer.lock();

@@ -25,11 +25,15 @@ mod disk;
 mod figures;
 mod front;
 mod live;
+#[cfg(test)]
+mod model;
 mod record;
 mod recovery;
 mod room;
 mod scan;
 mod segment;
+#[cfg(test)]
+mod simulated;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -52,7 +56,7 @@ pub use room::Full;
 use crate::clock::Clock;
 use disk::{Directory, Disk};
 use record::Sealed;
-use recovery::{Found, Survey};
+use recovery::{Found, Headless, Survey};
 use size::SegmentSize;
 use upkeep::Shared;
 use watermark::Watermark;
@@ -61,7 +65,8 @@ use writer::{Closed, SPARE, Writer};
 /// When records go from the kernel to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncPolicy {
-    /// When the kernel likes; the journal syncs only segments that are full. A crash of the machine may cost seconds.
+    /// When the kernel likes; the journal syncs only segments that are full, and nothing is kept to be written again if
+    /// that fails. A crash of the machine may cost seconds.
     Os,
     /// Within 10 ms, or as fast as the disk can.
     Periodic,
@@ -106,23 +111,36 @@ impl Journal {
         clock: Clock,
         disk: Box<dyn Disk>,
     ) -> io::Result<(Self, Recovered)> {
+        let (mut journal, recovered) = Self::open_idle(dir, settings, clock, disk)?;
+        journal.threads = upkeep::start(&journal.shared)?;
+        Ok((journal, recovered))
+    }
+
+    /// Without its threads.
+    fn open_idle(
+        dir: &Path,
+        settings: &Settings,
+        clock: Clock,
+        disk: Box<dyn Disk>,
+    ) -> io::Result<(Self, Recovered)> {
         disk::survive_file_size_limit()?;
         let lock = lock(dir)?;
         remove_spares(dir)?;
         let mut watermark = Watermark::load(dir);
         let survey = Survey::of(dir, &watermark, settings.ignores_damage)?;
-        watermark
-            .lost
-            .extend(survey.damage.iter().map(|it| (it.first, it.last)));
+        let lost = survey.damage.iter().map(|it| (it.first, it.last));
+        watermark.lost.extend(lost);
+        put_aside(&survey.headless, dir)?;
         make_durable(&survey.found, dir)?;
         let writer = go_on_behind(&survey, &watermark, settings);
         let recovered = survey.into_records();
-        watermark
-            .save(dir)
-            .or_else(|error| if disk::is_full(&error) { Ok(()) } else { Err(error) })?;
+        match watermark.save(dir) {
+            Err(error) if !disk::is_full(&error) => return Err(error),
+            _ => {}
+        }
         let shared = Arc::new(Shared::new(dir, settings, clock, disk, writer, watermark));
         shared.tend();
-        let threads = upkeep::start(&shared)?;
+        let threads = Vec::new();
         Ok((
             Self {
                 shared,
@@ -281,6 +299,19 @@ fn remove_spares(dir: &Path) -> io::Result<()> {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(SPARE) {
             fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// What can't be read is kept under another name, unless there is nothing in it.
+fn put_aside(headless: &[Headless], dir: &Path) -> io::Result<()> {
+    for Headless { name, is_empty } in headless {
+        let path = dir.join(name);
+        if *is_empty {
+            fs::remove_file(path)?;
+        } else {
+            fs::rename(&path, dir.join(format!("{name}.damaged")))?;
         }
     }
     Ok(())

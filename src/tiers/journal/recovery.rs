@@ -74,10 +74,20 @@ impl Found {
     }
 }
 
+/// A file that has the name of a segment, but no valid head.
+pub struct Headless {
+    /// The name.
+    pub name: String,
+    /// Zeros stand there: no sync had covered it when the power went.
+    pub is_empty: bool,
+}
+
 /// What is in a directory.
 pub struct Survey {
     /// Segments in the order in which they were begun.
     pub found: Vec<Found>,
+    /// Files without a valid head, whether or not there is anything in them.
+    pub headless: Vec<Headless>,
     /// Records that are missing and have not been told of before.
     pub damage: Vec<Damage>,
     /// Where the records are that are needed, in order.
@@ -100,9 +110,12 @@ impl Survey {
     /// `InvalidData`, with file and offset, for damage to what was durable, unless it is ignored, and for segments of
     /// another version; and whatever reading fails with.
     pub fn of(dir: &Path, watermark: &Watermark, ignores_damage: bool) -> io::Result<Self> {
-        let mut found = Vec::new();
+        let (mut found, mut headless) = (Vec::new(), Vec::new());
         for name in segment_names(dir)? {
-            found.extend(read_segment(dir, name, ignores_damage)?);
+            match read_segment(dir, name, ignores_damage)? {
+                Ok(it) => found.push(it),
+                Err(it) => headless.push(it),
+            }
         }
         found.sort_by_key(|it| it.head.ordinal);
         let scans: Vec<&Scan> = found.iter().map(|it| &it.scan).collect();
@@ -117,6 +130,7 @@ impl Survey {
         }
         Ok(Self {
             found,
+            headless,
             damage,
             pieces,
         })
@@ -150,8 +164,7 @@ fn segment_names(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// `None` if there is nothing in it, as after a loss of power.
-fn read_segment(dir: &Path, name: String, ignores_damage: bool) -> io::Result<Option<Found>> {
+fn read_segment(dir: &Path, name: String, ignores_damage: bool) -> io::Result<Result<Found, Headless>> {
     let path = dir.join(&name);
     let file = Arc::new(File::options().read(true).write(true).open(&path)?);
     let end = file.metadata()?.len();
@@ -159,23 +172,24 @@ fn read_segment(dir: &Path, name: String, ignores_damage: bool) -> io::Result<Op
     let len = bytes.len().min(usize::try_from(end).unwrap_or(usize::MAX));
     file.read_exact_at(&mut bytes[..len], 0)?;
     let invalid = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    let is_empty = bytes[..len].iter().all(|&byte| byte == 0);
     match SegmentHead::decode(&bytes[..len]) {
         Ok(head) => {
             let mut window = Window::new(Arc::clone(&file), end, head.salt);
             let scan = scan(&mut window, head.first)?;
-            Ok(Some(Found {
+            Ok(Ok(Found {
                 head,
                 name,
                 file,
                 scan,
             }))
         }
+        Err(HeadError::Damaged) if ignores_damage || is_empty => Ok(Err(Headless { name, is_empty })),
+        Err(HeadError::Damaged) => invalid(format!("{} is damaged at byte 0", path.display())),
         Err(HeadError::Version(version)) => invalid(format!(
             "{} is of version {version}, which this server does not know",
             path.display()
         )),
-        Err(HeadError::Damaged) if ignores_damage || bytes[..len].iter().all(|&byte| byte == 0) => Ok(None),
-        Err(HeadError::Damaged) => invalid(format!("{} is damaged at byte 0", path.display())),
     }
 }
 

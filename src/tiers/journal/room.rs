@@ -56,6 +56,8 @@ pub struct Room {
     settled: AtomicU64,
     broken: AtomicBool,
     shortage: AtomicUsize,
+    /// Something was refused, and since then there is no more room.
+    has_refused: AtomicBool,
     waiting: AtomicUsize,
     changed: Notify,
 }
@@ -84,6 +86,7 @@ impl Room {
             return Ok(());
         }
         self.free.fetch_add(bytes as i64, Ordering::AcqRel);
+        self.has_refused.store(true, Ordering::Release);
         Err(self.reason())
     }
 
@@ -108,6 +111,12 @@ impl Room {
             }
             changed.await;
         }
+    }
+
+    /// Adds the room of a new segment.
+    pub fn add_segment(&self, bytes: u64) {
+        self.has_refused.store(false, Ordering::Release);
+        self.add(bytes as i64);
     }
 
     /// Adds or, below zero, takes away.
@@ -146,6 +155,12 @@ impl Room {
         self.free.load(Ordering::Acquire).max(0) as u64
     }
 
+    /// Below zero if more was promised than there is.
+    #[cfg(test)]
+    pub fn free(&self) -> i64 {
+        self.free.load(Ordering::Acquire)
+    }
+
     /// Nothing is promised from now on, or again.
     pub fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::Release);
@@ -162,12 +177,12 @@ impl Room {
         self.shortage.store(shortage as usize, Ordering::Release);
     }
 
-    /// Why nothing could be reserved now, if so.
+    /// Why what was asked for was refused, if so.
     pub fn full(&self) -> Option<Full> {
         if self.is_broken() {
             return Some(Full::Broken);
         }
-        (self.free_bytes() == 0).then(|| self.reason())
+        self.has_refused.load(Ordering::Acquire).then(|| self.reason())
     }
 
     fn notify(&self) {

@@ -20,7 +20,7 @@ use super::watermark::Watermark;
 use super::writer::{Proof, Writer, allocate};
 use super::{Settings, SyncPolicy};
 use crate::clock::Clock;
-use crate::limits::{JOURNAL_RETRY_MS, JOURNAL_SYNC_MS};
+use crate::limits::{JOURNAL_ATTEMPTS_MAX, JOURNAL_RETRY_MS, JOURNAL_SYNC_MS};
 
 /// How far the journal is durable.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,8 @@ pub struct Shared {
     pub front: Front,
     pub room: Room,
     writer: Mutex<Writer>,
+    /// Held by the only thread that seeks a proof.
+    syncing: Mutex<()>,
     /// The last sequence that is in the kernel.
     written: AtomicU64,
     pub progress: watch::Sender<Progress>,
@@ -87,6 +89,7 @@ impl Shared {
                 durable: last,
                 is_broken: false,
             }),
+            syncing: Mutex::default(),
             sync_policy: AtomicU8::new(settings.sync as u8),
             bytes_max: AtomicU64::new(settings.bytes_max),
             large: AtomicUsize::new(0),
@@ -121,11 +124,9 @@ impl Shared {
     }
 
     fn fit(&self, record_bytes: u64) -> Result<(), Full> {
-        let fits = self
-            .writer
-            .lock()
-            .fit(record_bytes, self.bytes_max.load(Ordering::Relaxed));
-        match fits {
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        let mut writer = self.writer.lock();
+        match writer.fit(record_bytes, bytes_max, &*self.disk, &self.room) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Full::Limit),
             Err(_) => Err(Full::Disk),
@@ -225,11 +226,7 @@ impl Shared {
     pub fn set_bytes_max(&self, bytes_max: u64) {
         self.bytes_max.store(bytes_max, Ordering::Release);
         let size = SegmentSize::within(bytes_max);
-        let mut writer = self.writer.lock();
-        writer.set_size(size);
-        // Where there is no space for it, a long record may meet a full disk; then it is written elsewhere.
-        let _ = writer.fit(size.record_bytes_max(), bytes_max);
-        drop(writer);
+        self.writer.lock().set_size(size, bytes_max);
         self.keeper.ring();
     }
 
@@ -239,6 +236,7 @@ impl Shared {
     }
 
     fn prove(&self, current: bool) {
+        let _turn = self.syncing.lock();
         let proof = self.writer.lock().proof_needed(current);
         let Some(proof) = proof else { return };
         let started = self.clock.monotonic_ns();
@@ -299,7 +297,9 @@ impl Shared {
             released,
             lost: noted.lost.clone(),
         };
-        next.lost.retain(|&(_, last)| last >= released);
+        // As long as there are segments around the gap.
+        let first = self.writer.lock().first();
+        next.lost.retain(|&(_, last)| last >= first);
         // An older watermark costs reading more; it is tried again.
         if next.save(&self.dir).is_ok() {
             *noted = next;
@@ -362,21 +362,33 @@ impl Shared {
         self.room.is_broken()
             || self.trouble.lock().is_some()
             || self.noted.lock().released < self.released.load(Ordering::Acquire)
-            || self.room.free_bytes() == 0
+            || self.room.full().is_some()
     }
 
     /// Writes, syncs and notes everything.
     pub fn close(&self) -> io::Result<()> {
         self.mend();
         self.commit()?;
-        self.prove(true);
+        for _ in 0..JOURNAL_ATTEMPTS_MAX {
+            self.prove(true);
+        }
         self.note_watermark();
         let mut writer = self.writer.lock();
-        if let Some(reason) = writer.broken() {
+        if writer.durable() < writer.written() {
+            let reason = writer.broken().unwrap_or("it was synced in vain");
             return Err(io::Error::other(reason.to_owned()));
         }
         writer.write_last_note(&*self.disk, &self.room)?;
         writer.sync_current()
+    }
+
+    /// Panics unless what is free is what there is space for, less what has been promised: what was appended and is not
+    /// written. Nothing is reserved.
+    #[cfg(test)]
+    pub fn assert_room_is_right(&self) {
+        let (space, batch) = self.writer.lock().space_and_batch_bytes();
+        let unwritten = batch + self.front.bytes();
+        assert_eq!(self.room.free(), space as i64 - unwritten as i64);
     }
 
     /// The threads end.

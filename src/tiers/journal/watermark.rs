@@ -34,7 +34,7 @@ impl Watermark {
     }
 
     /// Replaces the file, from one moment to the next. Durable if something was lost: who has been told of a loss is
-    /// not told again.
+    /// not told again, and it isn't taken for damage.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
         let temporary = dir.join(TEMPORARY);
         let mut file = File::create(&temporary)?;
@@ -42,7 +42,11 @@ impl Watermark {
         if !self.lost.is_empty() {
             file.sync_all()?;
         }
-        fs::rename(&temporary, dir.join(NAME))
+        fs::rename(&temporary, dir.join(NAME))?;
+        if !self.lost.is_empty() {
+            File::open(dir)?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -321,7 +321,7 @@ impl Writer {
         room: &Room,
     ) -> Spare {
         self.disk_bytes += size.whole();
-        room.add(size.room(SEGMENT_HEAD_BYTES) as i64);
+        room.add_segment(size.room(SEGMENT_HEAD_BYTES));
         Spare { name, file, size }
     }
 
@@ -330,7 +330,10 @@ impl Writer {
         self.fresh_starts += 1;
         self.epoch += 1;
         self.close_current(self.batch_last, room);
-        self.unsynced.clear();
+        if self.retains_all() {
+            self.unsynced.clear();
+        }
+        let unsynced = self.unsynced.len();
         room.add(-(self.retained.len() as i64));
         for _ in 0..JOURNAL_ATTEMPTS_MAX {
             let first_ordinal = self.next_ordinal;
@@ -343,10 +346,17 @@ impl Writer {
                 Err(error) => self.broken = Some((error.kind(), error.to_string())),
             }
             self.abandon(first_ordinal, disk, room);
+            self.unsynced.truncate(unsynced);
         }
         room.add(self.retained.len() as i64);
         room.set_broken(true);
         self.broken_error()
+    }
+
+    /// Whether everything that is not proven is in memory.
+    fn retains_all(&self) -> bool {
+        let first = record::first_sequence(&self.retained).unwrap_or(self.written + 1);
+        first <= self.durable + 1
     }
 
     fn count_written_anew(&mut self, room: &Room, retains: bool) {
@@ -380,7 +390,6 @@ impl Writer {
     /// Removes the segments that were begun in vain. Nothing is in them alone.
     fn abandon(&mut self, first_ordinal: u64, disk: &dyn Disk, room: &Room) {
         self.close_current(self.batch_last, room);
-        self.unsynced.clear();
         for it in self.take_closed(|it| it.ordinal >= first_ordinal) {
             // If that fails too, its records are read for nothing, and have been written a second time.
             let _ = disk.remove(&it.name);
@@ -451,6 +460,9 @@ impl Writer {
         }
         self.note_durable(room);
         let outcome = self.put_batch(disk, room);
+        if outcome.is_err() {
+            room.add(self.batch.len() as i64);
+        }
         self.batch.clear();
         outcome
     }
@@ -500,38 +512,60 @@ impl Writer {
 
     /// Here is the spare segment that was wanted.
     pub fn add_spare(&mut self, wanted: Wanted, file: Arc<dyn DiskFile>, room: &Room) {
-        let mut spare = self.count_spare(wanted.name, file, wanted.size, room);
-        let larger = spare.size.with_overhang(self.size.record_bytes_max());
-        if larger != spare.size && spare.file.allocate(larger.whole()).is_ok() {
-            // A large record has been announced meanwhile.
-            self.disk_bytes += larger.whole() - spare.size.whole();
-            spare.size = larger;
-        }
+        let spare = self.count_spare(wanted.name, file, wanted.size, room);
         self.spares.push_back(spare);
+        // A large record may have been announced meanwhile. If that fails it is written elsewhere.
+        let _ = self.extend(u64::MAX);
     }
 
-    /// Makes all segments fit for a record of so many bytes, as far as `bytes_max` allows; `false` if it does not.
-    pub fn fit(&mut self, record_bytes: u64, bytes_max: u64) -> io::Result<bool> {
-        let sizes = self.spares.iter_mut().map(|it| (&it.file, &mut it.size));
+    /// Makes all segments fit for a record of so many bytes, and makes more until so many can be reserved; `false` if
+    /// `bytes_max` does not allow that.
+    pub fn fit(
+        &mut self,
+        record_bytes: u64,
+        bytes_max: u64,
+        disk: &dyn Disk,
+        room: &Room,
+    ) -> io::Result<bool> {
+        self.size = self.size.with_overhang(record_bytes);
+        if !self.extend(bytes_max)? {
+            return Ok(false);
+        }
+        while room.free_bytes() < record_bytes {
+            if self.disk_bytes + self.size.whole() > bytes_max {
+                return Ok(false);
+            }
+            let spare = self.make_spare(disk, room)?;
+            self.spares.push_back(spare);
+        }
+        Ok(true)
+    }
+
+    fn extend(&mut self, bytes_max: u64) -> io::Result<bool> {
+        let spares = self.spares.iter_mut().map(|it| (&it.file, &mut it.size));
         let current = self.current.iter_mut().map(|it| (&it.file, &mut it.size));
-        for (file, size) in sizes.chain(current) {
-            let larger = size.with_overhang(record_bytes);
+        for (file, size) in spares.chain(current) {
+            let larger = size.with_overhang(self.size.record_bytes_max());
             let more = larger.whole() - size.whole();
-            if more > 0 && self.disk_bytes + more > bytes_max {
+            if more == 0 {
+                continue;
+            }
+            if self.disk_bytes + more > bytes_max {
                 return Ok(false);
             }
             file.allocate(larger.whole())?;
             *size = larger;
             self.disk_bytes += more;
         }
-        self.size = self.size.with_overhang(record_bytes);
         Ok(true)
     }
 
     /// Segments that are begun from now on are of this size.
-    pub fn set_size(&mut self, size: SegmentSize) {
+    pub fn set_size(&mut self, size: SegmentSize, bytes_max: u64) {
         self.usual_size = size;
         self.size = size;
+        // Where there is no space for it, a long record may meet a full disk; then it is written elsewhere.
+        let _ = self.extend(bytes_max);
     }
 
     /// What the checksums of records begin with.
@@ -547,6 +581,21 @@ impl Writer {
     /// The last sequence that is on the disk.
     pub fn durable(&self) -> u64 {
         self.durable
+    }
+
+    /// No segment has a record with a smaller sequence.
+    pub fn first(&self) -> u64 {
+        let closed = self.closed.iter().map(|it| it.first);
+        let current = self.current.iter().map(|it| it.head.first);
+        closed.chain(current).min().unwrap_or(self.written + 1)
+    }
+
+    /// Bytes for which there is space in segments; and those that are to be written.
+    #[cfg(test)]
+    pub fn space_and_batch_bytes(&self) -> (u64, u64) {
+        let spares = self.spares.iter().map(|it| it.size.room(SEGMENT_HEAD_BYTES));
+        let current = self.current.iter().map(|it| it.size.room(it.end));
+        (spares.chain(current).sum(), self.batch.len() as u64)
     }
 
     /// Bytes that all files take.
