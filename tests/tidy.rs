@@ -94,6 +94,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "session",
             "stats",
             "store",
+            // Texts are packed before they are stored or carried, not while a shard is locked.
+            "values::compression",
         ],
     ),
     // What the connections of a thread share: the buffers are those of `net`.

@@ -7,6 +7,7 @@
 //! | `relay` | commands that only upstream knows, over a connection of the session |
 //! | `link`, `pipeline` | the shared connection: its life, and what goes over it |
 //! | `feed` | invalidations, and how stale a copy may be |
+//! | `marked` | texts that a Forebay packed and marked, as clients are to see them |
 //! | `effect` | which copies a write makes wrong |
 //! | `status`, `info` | what can be seen of all this |
 //! | `breaker`, `backoff` | when to leave upstream alone |
@@ -42,6 +43,7 @@ mod link;
 #[cfg(test)]
 mod link_tests;
 mod login;
+mod marked;
 mod namespaces;
 mod order;
 mod pipeline;

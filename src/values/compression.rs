@@ -9,6 +9,7 @@
 //! strangers: what is wrong is refused, and a length that is only claimed costs no memory that the bytes could not fill.
 
 use std::cell::RefCell;
+use std::ops::Deref;
 
 use lz4_flex::block;
 use twox_hash::XxHash3_64;
@@ -26,13 +27,25 @@ pub enum Method {
     Zstd = 2,
 }
 
+/// A packed text: the bytes that [`pack`] made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed(Vec<u8>);
+
+impl Deref for Packed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Bytes that are no packed text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
 /// What marks a packed text as ours. A byte that UTF-8 never has, a zero and a control character keep it from being the
 /// beginning of a text; the last byte is the version of the form.
-const MAGIC: [u8; 8] = *b"\xf5Fbay\x00\x1a\x01";
+pub const MAGIC: [u8; 8] = *b"\xf5Fbay\x00\x1a\x01";
 
 const CHECKSUM_BYTES: usize = 8;
 
@@ -109,7 +122,7 @@ impl Method {
 }
 
 /// Packs `plain`; `None` unless that saves an eighth of it. O(bytes).
-pub fn pack(method: Method, plain: &[u8]) -> Option<Vec<u8>> {
+pub fn pack(method: Method, plain: &[u8]) -> Option<Packed> {
     let packed_bytes_max = plain.len() - plain.len().div_ceil(SAVED_PART_MIN);
     let head_bytes = 1 + varint::width(plain.len());
     let form_bytes_max = packed_bytes_max.checked_sub(head_bytes)?;
@@ -118,7 +131,7 @@ pub fn pack(method: Method, plain: &[u8]) -> Option<Vec<u8>> {
     varint::write(&mut packed[1..], plain.len());
     let form_bytes = method.pack_into(plain, &mut packed[head_bytes..])?;
     packed.truncate(head_bytes + form_bytes);
-    (form_bytes <= form_bytes_max).then_some(packed)
+    (form_bytes <= form_bytes_max).then_some(Packed(packed))
 }
 
 /// The text that `packed` stands for, of `plain_bytes_max` at most. O(bytes of the text).
@@ -160,13 +173,15 @@ pub fn mark(packed: &[u8]) -> Vec<u8> {
 /// The plain text, of `plain_bytes_max` at most, if `bytes` are a packed one that was marked; any other bytes are the
 /// user's own. O(1) for those, but for bytes that begin like a marked text; else O(bytes of the text).
 pub fn marked(bytes: &[u8], plain_bytes_max: usize) -> Option<Vec<u8>> {
+    unpack(marked_form(bytes)?, plain_bytes_max).ok()
+}
+
+/// The packed text in `bytes`, if that was marked: its checksum is right.
+pub fn marked_form(bytes: &[u8]) -> Option<&[u8]> {
     let rest = bytes.strip_prefix(&MAGIC)?;
     let (packed, checksum) = rest.split_last_chunk::<CHECKSUM_BYTES>()?;
     let summed = &bytes[..MAGIC.len() + packed.len()];
-    if XxHash3_64::oneshot(summed) != u64::from_le_bytes(*checksum) {
-        return None;
-    }
-    unpack(packed, plain_bytes_max).ok()
+    (XxHash3_64::oneshot(summed) == u64::from_le_bytes(*checksum)).then_some(packed)
 }
 
 #[cfg(test)]
@@ -250,7 +265,7 @@ mod tests {
     fn a_wrong_length_method_or_end_is_refused() {
         for method in METHODS {
             let plain = record(100);
-            let mut packed = pack(method, &plain).unwrap();
+            let mut packed = pack(method, &plain).unwrap().to_vec();
             assert_eq!(unpack(&packed[..packed.len() - 1], MIB), Err(Malformed));
             for wrong in [99, 101] {
                 packed[1] = wrong;
@@ -335,7 +350,8 @@ mod tests {
             let is_within_bounds = |bytes: &[u8]| unpack(bytes, 5000).map_or(0, |plain| plain.len()) <= 5000;
             prop_assert!(is_within_bounds(&bytes));
             prop_assert!(is_within_bounds(&[&[method, 100], &bytes[..]].concat()));
-            if let Some(mut packed) = pack(METHODS[usize::from(method & 1)], &plain) {
+            if let Some(packed) = pack(METHODS[usize::from(method & 1)], &plain) {
+                let mut packed = packed.to_vec();
                 let at = at.index(packed.len());
                 packed[at] ^= flip;
                 prop_assert!(is_within_bounds(&packed));
