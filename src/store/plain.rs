@@ -186,11 +186,17 @@ mod tests {
         let store = filled(None);
         let hash = store.hash(b"k");
         let mut shard = store.lock(hash);
-        let visit = Visit { defers: true, ..VISIT };
+        let visit = Visit {
+            defers: true,
+            ..VISIT
+        };
         Key::find(&mut shard, b"k", hash, visit).set_deadline(Some(9_000));
         let at = shard.find(0, hash, b"k").unwrap();
         let entry = shard.entry(0, at);
-        assert_eq!((entry.text(), entry.deadline_ms()), (Some(Text::Bytes(&text()[..])), Some(9_000)));
+        assert_eq!(
+            (entry.text(), entry.deadline_ms()),
+            (Some(Text::Bytes(&text()[..])), Some(9_000))
+        );
     }
 
     #[test]

@@ -168,6 +168,14 @@ impl Decoded<'_> {
         }
     }
 
+    /// Bytes that packing has saved.
+    pub fn saved_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Packed(text, packed) => Some(text.text().len() - packed.len()),
+            Self::Text(_) | Self::Object(_) => None,
+        }
+    }
+
     /// The value to look at.
     pub fn view(&self) -> Value<'_> {
         match self {
