@@ -12,7 +12,8 @@ use forebay::worker::Worker;
 
 /// The one client of a server with the default settings.
 pub struct LocalClient {
-    worker: Worker,
+    /// What its server has.
+    pub worker: Worker,
     session: Session,
     decoder: Decoder,
     replies: Vec<u8>,

@@ -9,7 +9,7 @@ use super::spec::Result;
 use crate::resp::reply::Reply;
 use crate::services::Services;
 use crate::session::Session;
-use crate::store::{EntryRef, FullName, Key, KeyHash, LockedShards, Shard, Stored, Ticket, Visit};
+use crate::store::{EntryRef, FullName, Key, KeyHash, LockedShards, PlainForms, Shard, Stored, Ticket, Visit};
 use crate::values::text::Text;
 
 /// A run on one key. `args` stand behind the key where the key is the first argument.
@@ -60,12 +60,18 @@ pub struct HeldKeys<'a> {
     shards: LockedShards<'a>,
     names: &'a [(&'a [u8], KeyHash)],
     visit: Visit,
+    plain: PlainForms,
 }
 
 impl<'a> HeldKeys<'a> {
     /// Holds the keys with these names, whose shards are locked.
     pub fn new(shards: LockedShards<'a>, names: &'a [(&'a [u8], KeyHash)], visit: Visit) -> Self {
-        Self { shards, names, visit }
+        Self {
+            shards,
+            names,
+            visit,
+            plain: PlainForms::default(),
+        }
     }
 
     /// Queues a command that waits for these keys.
@@ -129,12 +135,14 @@ impl<'a> HeldKeys<'a> {
     /// The `index`th key's entry, to look at beside others: nothing is counted.
     pub fn entry(&self, index: usize) -> Option<EntryRef<'_>> {
         let (name, hash) = self.names[index];
-        Key::peek_in(self.shards.view(hash), name, hash, self.visit)
+        let entry = Key::peek_in(self.shards.view(hash), name, hash, self.visit)?;
+        Some(self.plain.of(index, self.names.len(), entry))
     }
 
     /// The `index`th key in another database, looked up.
     pub fn get_in(&mut self, index: usize, db: usize) -> Key<'_> {
         let (name, hash) = self.names[index];
+        self.plain.forget();
         Key::find(self.shards.of(hash), name, hash, Visit { db, ..self.visit })
     }
 }

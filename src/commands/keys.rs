@@ -91,8 +91,7 @@ fn count(call: &mut KeysCall<'_>, mut fits: impl FnMut(&mut Key<'_>) -> bool) ->
 
 fn r#type(call: &mut KeyCall<'_>) -> Result {
     call.key.look();
-    call.reply
-        .simple(call.key.entry().map_or("none", EntryRef::type_name));
+    call.reply.simple(call.key.type_name().unwrap_or("none"));
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use super::error::Error;
 use super::spec::*;
 use crate::stats::allocator;
 use crate::stats::memory::{Human, Memory, ratio};
-use crate::store::SLOT_BYTES;
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
@@ -58,8 +57,8 @@ fn usage(call: &mut KeyCall<'_>) -> Result {
             return Err(Error::Syntax);
         }
     }
-    match call.key.entry() {
-        Some(entry) => call.reply.integer((entry.allocated_bytes() + SLOT_BYTES) as i64),
+    match call.key.used_bytes() {
+        Some(bytes) => call.reply.integer(bytes as i64),
         None => call.reply.null(),
     }
     Ok(())

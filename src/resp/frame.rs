@@ -508,6 +508,22 @@ pub fn downgrade(frame: Frame<'_>, form: Resp2Form, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a frame that was scanned, with what `replaced` gives in place of byte strings where it gives something. Linear
+/// in its bytes.
+pub fn replace_bulks(scanned: &[u8], replaced: impl Fn(&[u8]) -> Option<Vec<u8>>, out: &mut Vec<u8>) {
+    let mut rest = scanned;
+    while !rest.is_empty() {
+        let head = Element::at_head(rest);
+        let (element, behind) = rest.split_at(head.bytes());
+        let is_bulk = head.frame_kind() == FrameKind::Bulk;
+        match is_bulk.then(|| replaced(head.payload(element))).flatten() {
+            Some(bytes) => push_bulk(out, &bytes),
+            None => out.extend_from_slice(element),
+        }
+        rest = behind;
+    }
+}
+
 /// What tells the form of a reply in RESP2 beside the types that it has in RESP3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resp2Form {
@@ -575,6 +591,34 @@ mod tests {
         let mut out = Vec::new();
         downgrade(Frame::new(frame), Resp2Form::default(), &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn byte_strings_are_replaced_wherever_they_stand() {
+        let upper = |bytes: &[u8]| (!bytes.is_empty()).then(|| [bytes, b"!"].concat());
+        let replaced = |frame: &[u8]| {
+            let mut out = Vec::new();
+            replace_bulks(frame, upper, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for same in [
+            "$-1\r\n",
+            "_\r\n",
+            "$0\r\n\r\n",
+            "+a\r\n",
+            "*0\r\n",
+            "=5\r\ntxt:a\r\n",
+        ] {
+            assert_eq!(replaced(same.as_bytes()), same);
+        }
+        assert_eq!(
+            replaced(b"$10\r\na\r\n$1\r\nb\r\n\r\n"),
+            "$11\r\na\r\n$1\r\nb\r\n!\r\n"
+        );
+        assert_eq!(
+            replaced(b"|1\r\n+a\r\n$1\r\nb\r\n%1\r\n$1\r\nc\r\n*2\r\n:1\r\n$-1\r\n"),
+            "|1\r\n+a\r\n$2\r\nb!\r\n%1\r\n$2\r\nc!\r\n*2\r\n:1\r\n$-1\r\n"
+        );
     }
 
     #[test]

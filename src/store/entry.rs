@@ -8,6 +8,7 @@
 //! varint      key length, then the key
 //! Int:        8 bytes
 //! Text:       varint value length, then the value
+//! Packed:     varint length of the packed value, then that
 //! others:     8 bytes, the address of the object (see `object`), which the entry owns
 //! ```
 //!
@@ -20,6 +21,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use super::object::{Object, ObjectRef, Stored, Value};
+use crate::values::compression::{self, Packed};
 use crate::values::hash::Hash;
 use crate::values::heap::size_class;
 use crate::values::text::Text;
@@ -56,6 +58,8 @@ pub enum Kind {
     SortedSet = 5,
     /// A stream.
     Stream = 6,
+    /// A text as [`compression::pack`] gave it.
+    Packed = 7,
 }
 
 impl Kind {
@@ -68,12 +72,18 @@ impl Kind {
         Self::Set,
         Self::SortedSet,
         Self::Stream,
-        Self::Stream,
+        Self::Packed,
     ];
 
     #[inline]
-    fn is_text(self) -> bool {
-        self as u8 <= Self::Int as u8
+    fn is_object(self) -> bool {
+        (Self::Hash as u8..=Self::Stream as u8).contains(&(self as u8))
+    }
+
+    /// Whether the value is bytes behind their length.
+    #[inline]
+    fn is_bytes(self) -> bool {
+        matches!(self, Self::Text | Self::Packed)
     }
 }
 
@@ -89,6 +99,13 @@ pub struct EntryRef<'a>(NonNull<u8>, PhantomData<&'a Entry>);
 unsafe impl Send for Entry {}
 // SAFETY: shared access only reads the block.
 unsafe impl Sync for Entry {}
+
+/// The value of an entry as it is stored.
+enum Content<'a> {
+    Text(Text<'a>),
+    Packed(&'a [u8]),
+    Object(ObjectRef<'a>),
+}
 
 /// Where the parts of a block lie.
 #[derive(Clone, Copy)]
@@ -106,9 +123,10 @@ impl Shape {
 
     fn value_at(self) -> usize {
         let key_end = self.key_at() + self.key_len;
-        match self.kind {
-            Kind::Text => key_end + varint_bytes(self.value_len),
-            _ => key_end,
+        if self.kind.is_bytes() {
+            key_end + varint_bytes(self.value_len)
+        } else {
+            key_end
         }
     }
 
@@ -127,6 +145,19 @@ impl Entry {
         Self::build(key, shape_for(key.len(), value, deadline_ms), value, deadline_ms)
     }
 
+    /// Makes an entry that holds a packed text.
+    pub fn of_packed(key: &[u8], packed: &Packed, deadline_ms: Option<u64>) -> Self {
+        Self::of_packed_bytes(key, packed, deadline_ms)
+    }
+
+    fn of_packed_bytes(key: &[u8], packed: &[u8], deadline_ms: Option<u64>) -> Self {
+        let shape = Shape {
+            kind: Kind::Packed,
+            ..shape_for(key.len(), Text::Bytes(packed), deadline_ms)
+        };
+        Self::build(key, shape, Text::Bytes(packed), deadline_ms)
+    }
+
     /// Makes an entry that holds an object.
     pub fn of_object(key: &[u8], object: Object, deadline_ms: Option<u64>) -> Self {
         let shape = Shape {
@@ -141,7 +172,7 @@ impl Entry {
         entry
     }
 
-    /// Makes an entry; an object's address is given as the integer that has its bits.
+    /// Makes an entry; an object's address is given as the integer that has its bits, a packed text as its bytes.
     fn build(key: &[u8], shape: Shape, value: Text<'_>, deadline_ms: Option<u64>) -> Self {
         let layout = shape.layout();
         // SAFETY: the layout's size is not zero: a block has at least its fixed part.
@@ -259,9 +290,10 @@ impl Entry {
         let flags = view.byte(0) & EDITED;
         let (rank, generation) = (view.rank(), view.generation());
         let key = key.unwrap_or(view.key());
-        let mut fresh = match self.view().value() {
-            Value::Text(text) => Self::new(key, text, deadline_ms),
-            Value::Object(_) => {
+        let mut fresh = match self.view().content() {
+            Content::Text(text) => Self::new(key, text, deadline_ms),
+            Content::Packed(bytes) => Self::of_packed_bytes(key, bytes, deadline_ms),
+            Content::Object(_) => {
                 // The view of the key ends before the object is taken: it is copied first.
                 let key: smallvec::SmallVec<[u8; 64]> = key.into();
                 let object = self.take_object().expect("the entry holds an object");
@@ -274,11 +306,18 @@ impl Entry {
         fresh
     }
 
+    /// Takes over what the entry of another says beside key, value and deadline.
+    fn inherit(&mut self, other: EntryRef<'_>) {
+        self.set_rank(other.rank());
+        self.set_generation(other.generation());
+        self.put(0, [self.view().byte(0) | other.byte(0) & EDITED]);
+    }
+
     /// Takes the object out, if there is one; then the entry holds a number of no meaning.
     fn take_object(&mut self) -> Option<Object> {
         let view = self.view();
         let kind = view.kind();
-        if kind.is_text() {
+        if !kind.is_object() {
             return None;
         }
         let pointer = ptr::with_exposed_provenance_mut(view.word() as usize);
@@ -291,7 +330,10 @@ impl Entry {
     /// its digits first, and something else than a text is dropped. Marks the value as edited. O(1) amortised over
     /// growing edits, beside the zeroing.
     pub fn edit(&mut self, len: usize) -> &mut [u8] {
-        if !self.view().kind().is_text() {
+        if self.view().is_packed() {
+            *self = self.view().unpacked();
+        }
+        if self.view().kind().is_object() {
             self.replace(Text::Bytes(b""), self.view().deadline_ms());
         }
         if let Value::Text(Text::Int(number)) = self.view().value() {
@@ -375,7 +417,7 @@ impl<'a> EntryRef<'a> {
         self.bytes(head + width, len)
     }
 
-    /// The value, if it is a text.
+    /// The value, if it is a text. One that is packed has to be unpacked first.
     #[inline]
     pub fn text(self) -> Option<Text<'a>> {
         match self.kind() {
@@ -399,9 +441,34 @@ impl<'a> EntryRef<'a> {
         })
     }
 
+    /// Whether the value is a text that is packed: see [`EntryRef::unpacked`].
+    #[inline]
+    pub(super) fn is_packed(self) -> bool {
+        self.kind() == Kind::Packed
+    }
+
+    /// Whether the value is a structure.
+    #[inline]
+    pub(super) fn is_object(self) -> bool {
+        self.kind().is_object()
+    }
+
+    /// The entry with its text unpacked, and everything else the same. Linear in the value.
+    pub(super) fn unpacked(self) -> Entry {
+        let text = match self.content() {
+            Content::Packed(bytes) => {
+                compression::unpack(bytes, usize::MAX).expect("the bytes were made by packing a text")
+            }
+            _ => unreachable!("only packed texts are unpacked"),
+        };
+        let mut plain = Entry::new(self.key(), Text::Bytes(&text), self.deadline_ms());
+        plain.inherit(self);
+        plain
+    }
+
     /// The value, if it is a structure.
     pub fn object(self) -> Option<ObjectRef<'a>> {
-        if self.kind().is_text() {
+        if !self.kind().is_object() {
             return None;
         }
         let pointer = ptr::with_exposed_provenance(self.word() as usize);
@@ -409,11 +476,25 @@ impl<'a> EntryRef<'a> {
         unsafe { ObjectRef::from_raw(self.kind(), pointer) }
     }
 
-    /// The value.
+    /// The value, which is not packed.
     pub fn value(self) -> Value<'a> {
+        match self.content() {
+            Content::Text(text) => Value::Text(text),
+            Content::Object(object) => Value::Object(object),
+            Content::Packed(_) => unreachable!("a key shows a packed text unpacked"),
+        }
+    }
+
+    /// The value as it is stored.
+    fn content(self) -> Content<'a> {
+        if self.is_packed() {
+            let at = self.key_end();
+            let (len, width) = self.varint(at);
+            return Content::Packed(self.bytes(at + width, len));
+        }
         match (self.text(), self.object()) {
-            (Some(text), _) => Value::Text(text),
-            (None, object) => Value::Object(object.expect("a value is a text or an object")),
+            (Some(text), _) => Content::Text(text),
+            (None, object) => Content::Object(object.expect("a value is a text or an object")),
         }
     }
 
@@ -483,13 +564,12 @@ impl<'a> EntryRef<'a> {
     /// An entry with another key and everything else the same. Linear in the value.
     pub fn copied_for(self, key: &[u8]) -> Entry {
         let deadline_ms = self.deadline_ms();
-        let mut copy = match self.value() {
-            Value::Text(text) => Entry::new(key, text, deadline_ms),
-            Value::Object(object) => Entry::of_object(key, object.cloned(), deadline_ms),
+        let mut copy = match self.content() {
+            Content::Text(text) => Entry::new(key, text, deadline_ms),
+            Content::Packed(bytes) => Entry::of_packed_bytes(key, bytes, deadline_ms),
+            Content::Object(object) => Entry::of_object(key, object.cloned(), deadline_ms),
         };
-        copy.set_rank(self.rank());
-        copy.set_generation(self.generation());
-        copy.put(0, [copy.view().byte(0) | self.byte(0) & EDITED]);
+        copy.inherit(self);
         copy
     }
 
@@ -497,7 +577,7 @@ impl<'a> EntryRef<'a> {
     #[inline]
     pub fn allocated_bytes(self) -> usize {
         let block = self.shape().block_bytes();
-        if self.kind().is_text() {
+        if !self.kind().is_object() {
             return block;
         }
         block + self.object().map_or(0, ObjectRef::allocated_bytes)
@@ -525,9 +605,10 @@ impl<'a> EntryRef<'a> {
         let head = head_bytes(has_deadline);
         let (key_len, width) = self.varint(head);
         let kind = self.kind();
-        let value_len = match kind {
-            Kind::Text => self.varint(head + width + key_len).0,
-            _ => WORD_BYTES,
+        let value_len = if kind.is_bytes() {
+            self.varint(head + width + key_len).0
+        } else {
+            WORD_BYTES
         };
         Shape {
             kind,
@@ -691,6 +772,7 @@ unsafe fn move_key(block: NonNull<u8>, old: Shape, new: Shape) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::compression::Method;
     use proptest::prelude::*;
 
     #[test]
@@ -707,6 +789,10 @@ mod tests {
     enum Step {
         Text(Vec<u8>, Option<u64>),
         Int(i64, Option<u64>),
+        /// So many bytes, packed.
+        Packed(usize, Option<u64>),
+        Rename,
+        Copy,
         Deadline(Option<u64>),
         Edit(usize),
     }
@@ -716,6 +802,9 @@ mod tests {
         prop_oneof![
             (proptest::collection::vec(any::<u8>(), 0..300), deadline()).prop_map(|(v, d)| Step::Text(v, d)),
             (any::<i64>(), deadline()).prop_map(|(v, d)| Step::Int(v, d)),
+            (100usize..9000, deadline()).prop_map(|(len, d)| Step::Packed(len, d)),
+            Just(Step::Rename),
+            Just(Step::Copy),
             deadline().prop_map(Step::Deadline),
             (0usize..40_000).prop_map(Step::Edit),
         ]
@@ -723,11 +812,19 @@ mod tests {
 
     fn bytes_of(entry: &Entry) -> Vec<u8> {
         let mut bytes = Vec::new();
-        entry
-            .view()
-            .text()
-            .expect("the value is a text")
-            .write_into(&mut bytes);
+        let plain = entry.view().is_packed().then(|| entry.view().unpacked());
+        let plain = plain.as_ref().unwrap_or(entry).view();
+        let text = plain.text().expect("the value is a text");
+        text.write_into(&mut bytes);
+        assert_eq!(
+            (plain.key(), plain.deadline_ms(), plain.rank(), plain.generation()),
+            (
+                entry.view().key(),
+                entry.view().deadline_ms(),
+                entry.view().rank(),
+                entry.view().generation()
+            )
+        );
         bytes
     }
 
@@ -749,6 +846,27 @@ mod tests {
                     Step::Int(v, d) => {
                         entry.replace(Text::Int(v), d);
                         (value, deadline) = (v.to_string().into_bytes(), d);
+                    }
+                    Step::Packed(len, d) => {
+                        value = b"packed ".repeat(len);
+                        let packed = compression::pack(Method::Lz4, &value).unwrap();
+                        let fresh = Entry::of_packed(&key, &packed, d);
+                        let is_smaller = fresh.view().allocated_bytes() < value.len();
+                        prop_assert!(is_smaller && fresh.view().text().is_none() && !fresh.view().is_object());
+                        entry = fresh;
+                        entry.set_rank(0xdead_beef);
+                        entry.set_generation(7);
+                        deadline = d;
+                    }
+                    Step::Rename => {
+                        let was_packed = entry.view().is_packed();
+                        entry = entry.renamed(b"another").renamed(&key);
+                        prop_assert_eq!(entry.view().is_packed(), was_packed);
+                    }
+                    Step::Copy => {
+                        let was_packed = entry.view().is_packed();
+                        entry = entry.view().copied_for(b"another").view().copied_for(&key);
+                        prop_assert_eq!(entry.view().is_packed(), was_packed);
                     }
                     Step::Deadline(d) => {
                         entry.set_deadline(d);

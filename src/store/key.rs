@@ -7,8 +7,9 @@ use super::freshness::Freshness;
 use super::generation::{DIRTY, Trust};
 use super::hash::KeyHash;
 use super::object::{ObjectRef, Stored};
+use super::plain::PlainForm;
 use super::shard::Shard;
-use super::table::Position;
+use super::table::{Position, SLOT_BYTES};
 use crate::values::random::Random;
 use crate::values::stampede::refreshes_early;
 use crate::values::text::{Text, canonical_integer};
@@ -27,6 +28,8 @@ pub struct Key<'s> {
     position: Option<Position>,
     /// An entry that may not be served to this visit and is kept for others.
     hidden: Option<Position>,
+    /// Of the entry, should it be packed: nobody outside the store sees it so.
+    plain: PlainForm,
 }
 
 impl<'s> Key<'s> {
@@ -41,6 +44,7 @@ impl<'s> Key<'s> {
             visit,
             position,
             hidden: None,
+            plain: PlainForm::default(),
         };
         if let Some(position) = position {
             key.look_closer(position);
@@ -48,7 +52,8 @@ impl<'s> Key<'s> {
         key
     }
 
-    /// The entry of `name`, in a shard that is lent for looking only: nothing is counted or removed. O(1).
+    /// The entry of `name`, in a shard that is lent for looking only: nothing is counted or removed. It may be packed:
+    /// see [`super::PlainForms`]. O(1).
     pub fn peek_in<'a>(shard: &'a Shard, name: &[u8], hash: KeyHash, visit: Visit) -> Option<EntryRef<'a>> {
         let entry = shard.entry(visit.db, shard.find(visit.db, hash, name)?);
         let dead = entry.deadline_ms().is_some_and(|at| at <= visit.now_ms);
@@ -131,31 +136,48 @@ impl<'s> Key<'s> {
     /// The text, without counting anything. Fails if the key holds something else.
     #[inline]
     pub fn peek(&self) -> Result<Option<Text<'_>>, WrongType> {
-        match self.entry() {
-            Some(entry) => entry.text().ok_or(WrongType).map(Some),
-            None => Ok(None),
-        }
+        let Some(entry) = self.stored() else {
+            return Ok(None);
+        };
+        let text = entry.text().or_else(|| self.plain.of(entry).text());
+        text.ok_or(WrongType).map(Some)
     }
 
     /// The structure, without counting anything. Fails if the key holds something else.
     #[inline]
     pub fn peek_as<T: Stored>(&self) -> Result<Option<&T>, WrongType> {
-        match self.entry() {
+        match self.stored() {
             Some(entry) => entry.get().ok_or(WrongType).map(Some),
             None => Ok(None),
         }
     }
 
-    /// The entry as it stands, for what inspects rather than reads.
+    /// The entry, for what inspects rather than reads.
     #[inline]
     pub fn entry(&self) -> Option<EntryRef<'_>> {
-        self.position
-            .map(|position| self.shard.entry(self.visit.db, position))
+        self.stored().map(|entry| self.plain.of(entry))
     }
 
     /// When the entry dies, in Unix milliseconds.
     pub fn deadline_ms(&self) -> Option<u64> {
-        self.entry().and_then(EntryRef::deadline_ms)
+        self.stored().and_then(EntryRef::deadline_ms)
+    }
+
+    /// Bytes that the entry takes as it is stored, its allocations and its slot in the table.
+    pub fn used_bytes(&self) -> Option<usize> {
+        self.stored().map(|entry| entry.allocated_bytes() + SLOT_BYTES)
+    }
+
+    /// Redis's name for the type of the value.
+    pub fn type_name(&self) -> Option<&'static str> {
+        self.stored().map(EntryRef::type_name)
+    }
+
+    /// The entry as it stands.
+    #[inline]
+    fn stored(&self) -> Option<EntryRef<'_>> {
+        self.position
+            .map(|position| self.shard.entry(self.visit.db, position))
     }
 
     /// Redis's name for the value's encoding.
@@ -187,7 +209,7 @@ impl<'s> Key<'s> {
     #[inline]
     pub fn put(&mut self, value: Text<'_>, deadline_ms: Option<u64>) {
         let Visit { db, now_ms, .. } = self.visit;
-        if self.entry().is_some_and(|entry| entry.text().is_none()) {
+        if self.stored().is_some_and(EntryRef::is_object) {
             self.overwrite(Entry::new(self.name, value, deadline_ms));
         } else if let Some(position) = self.position {
             self.shard.replace(db, position, value, deadline_ms, now_ms);
@@ -336,6 +358,7 @@ impl<'s> Key<'s> {
             .position
             .unwrap_or_else(|| self.create(Entry::new(self.name, Text::Bytes(b""), None)));
         self.use_at(position);
+        self.keep_plain(position);
         let (result, changes) = self
             .shard
             .change(db, position, now_ms, |entry| edit(entry.edit(len)));
@@ -350,6 +373,7 @@ impl<'s> Key<'s> {
     pub fn set_deadline(&mut self, deadline_ms: Option<u64>) {
         let Some(position) = self.position else { return };
         let Visit { db, now_ms, .. } = self.visit;
+        self.plain.forget();
         self.shard
             .change(db, position, now_ms, |entry| entry.set_deadline(deadline_ms));
         self.changed();
@@ -358,6 +382,7 @@ impl<'s> Key<'s> {
     /// Removes the entry and hands it over.
     pub fn take(&mut self) -> Option<Entry> {
         let position = self.position.take()?;
+        self.plain.forget();
         self.changed();
         Some(self.shard.remove(self.visit.db, position))
     }
@@ -422,6 +447,17 @@ impl<'s> Key<'s> {
         })
     }
 
+    /// Has the entry at `position` hold its text unpacked, which is about to be edited.
+    #[inline]
+    fn keep_plain(&mut self, position: Position) {
+        let Visit { db, now_ms, .. } = self.visit;
+        if self.shard.entry(db, position).is_packed() {
+            let plain = &mut self.plain;
+            self.shard
+                .change(db, position, now_ms, |entry| *entry = plain.take(entry.view()));
+        }
+    }
+
     /// Removes a structure that has become void.
     #[cold]
     fn remove_void(&mut self) {
@@ -434,6 +470,7 @@ impl<'s> Key<'s> {
         let Some(position) = self.position.take() else {
             return false;
         };
+        self.plain.forget();
         let entry = self.shard.remove(self.visit.db, position);
         self.shard.discard(entry);
         true
@@ -535,6 +572,10 @@ impl<'s> Key<'s> {
         self.shard.totals.changes += 1;
         self.shard.note_change(self.visit.db, self.name);
         if self.visit.defers {
+            // Its state is noted and carried next, which wants it plain.
+            if let Some(position) = self.position {
+                self.keep_plain(position);
+            }
             self.shard.touch_dirty(self.visit.db, self.name, self.position);
         }
     }

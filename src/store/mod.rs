@@ -17,6 +17,7 @@ mod key;
 mod lock;
 mod memory;
 mod object;
+mod plain;
 pub mod rdb;
 mod reclaim;
 mod scan;
@@ -51,13 +52,13 @@ pub use lock::ShardGuard;
 use lock::{Hold, ShardLock};
 use memory::Budget;
 pub use object::{Object, ObjectRef, Stored, Value};
+pub use plain::PlainForms;
 pub use reclaim::Reclaimed;
 use reclaim::Reclaimer;
 pub use scan::Cursor;
 use shard::Keyspace;
 pub use shard::Shard;
 pub use sweep::Swept;
-pub use table::SLOT_BYTES;
 
 use crate::limits::{
     EVICTION_BUCKETS_MAX, EVICTIONS_PER_REQUEST_MAX, EVICTIONS_PER_TICK_MAX, LOCK_PATIENCE_US, SHARD_BITS,

@@ -72,7 +72,7 @@ macro_rules! define {
             /// `pointer` came from `into_raw` of an object of this kind, and ownership was not taken back since.
             pub(super) unsafe fn from_raw(kind: Kind, pointer: *mut ()) -> Option<Self> {
                 match kind {
-                    Kind::Text | Kind::Int => None,
+                    Kind::Text | Kind::Int | Kind::Packed => None,
                     // SAFETY: the caller vouches for kind and ownership.
                     $(Kind::$kind => Some(Self::$kind(unsafe { Box::from_raw(pointer.cast()) })),)*
                 }
@@ -87,7 +87,7 @@ macro_rules! define {
             /// as `'a`.
             pub(super) unsafe fn from_raw(kind: Kind, pointer: *const ()) -> Option<Self> {
                 match kind {
-                    Kind::Text | Kind::Int => None,
+                    Kind::Text | Kind::Int | Kind::Packed => None,
                     // SAFETY: the caller vouches for kind and lifetime.
                     $(Kind::$kind => Some(Self::$kind(unsafe { &*pointer.cast() })),)*
                 }

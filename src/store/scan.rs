@@ -23,7 +23,8 @@ impl Cursor {
 impl Store {
     /// Calls `each` for the living entries from `cursor` on until `count` entries were met, the dead included, which
     /// are removed on the way as far as they are easy to find; it goes a bucket at a time, so they may be a few more. Returns the cursor
-    /// to go on with. Any number is accepted as a cursor; one that is past the end ends the walk.
+    /// to go on with. Any number is accepted as a cursor; one that is past the end ends the walk. A text may be packed:
+    /// whoever wants the value looks the key up.
     pub fn scan(
         &self,
         cursor: Cursor,

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::eviction::by_name;
 use super::*;
+use crate::values::compression::{self, Method};
 use crate::values::prefix_map::PrefixMap;
 use crate::values::random::Random;
 use crate::values::text::Text;
@@ -81,6 +82,8 @@ mod model {
     #[derive(Debug, Clone)]
     enum Step {
         Set(usize, usize, Vec<u8>, Option<i64>),
+        /// A packed text of so many bytes comes from upstream.
+        Fill(usize, usize, usize, Option<i64>),
         Edit(usize, usize, usize),
         SetDeadline(usize, usize, Option<i64>),
         Remove(usize, usize),
@@ -110,6 +113,7 @@ mod model {
         let policy = || (0..POLICIES.len()).prop_map(|policy| POLICIES[policy].name());
         prop_oneof![
             20 => (db(), key(), prop_oneof![text, integer], life()).prop_map(|(d, k, v, l)| Step::Set(d, k, v, l)),
+            10 => (db(), key(), 100usize..3000, life()).prop_map(|(d, k, len, l)| Step::Fill(d, k, len, l)),
             6 => (db(), key(), 0usize..5000).prop_map(|(d, k, len)| Step::Edit(d, k, len)),
             6 => (db(), key(), life()).prop_map(|(d, k, l)| Step::SetDeadline(d, k, l)),
             10 => (db(), key()).prop_map(|(d, k)| Step::Remove(d, k)),
@@ -198,6 +202,15 @@ mod model {
                 Step::Set(db, key, bytes, life_ms) => {
                     let deadline_ms = self.deadline_ms(life_ms);
                     self.at(db, key, |found| found.set(&bytes, deadline_ms));
+                    self.put(db, key, bytes, deadline_ms);
+                }
+                Step::Fill(db, key, len, life_ms) => {
+                    let bytes = vec![b'x'; len];
+                    let deadline_ms = self.deadline_ms(life_ms);
+                    let packed = compression::pack(Method::Lz4, &bytes).unwrap();
+                    self.at(db, key, |found| {
+                        found.place(Entry::of_packed(found.name(), &packed, deadline_ms));
+                    });
                     self.put(db, key, bytes, deadline_ms);
                 }
                 Step::Edit(db, key, len) => self.edit(db, key, len),
@@ -365,7 +378,8 @@ mod model {
                 let hash = self.store.hash(name);
                 let shard = self.store.lock(hash);
                 let entry = shard.entry(*db, shard.find(*db, hash, name).expect("the model has it"));
-                assert_eq!(bytes(entry.text().expect("a text")), value.bytes);
+                let plain = plain::PlainForm::default();
+                assert_eq!(bytes(plain.of(entry).text().expect("a text")), value.bytes);
                 assert_eq!(
                     (entry.deadline_ms(), self.store.settings.counts_as_current(entry)),
                     (value.deadline_ms, value.generation == self.generation)

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::Tiers;
 use super::effect::Effect;
+use super::marked::plain;
 use super::order::{Answer, Forward, Work};
 use super::wire::push_request;
 use crate::commands::error::Error;
@@ -62,6 +63,7 @@ impl Passage {
     pub async fn arrive(self, protocol: Protocol, out: &mut Vec<u8>) -> Result {
         let ended = || Err(Error::Upstream("the link has ended".into()));
         let reply = self.answer.await.unwrap_or_else(|_| ended())?;
+        let reply = plain(&reply);
         match protocol {
             Protocol::Resp3 => out.extend_from_slice(&reply),
             Protocol::Resp2 => downgrade(Frame::new(&reply), self.form, out),

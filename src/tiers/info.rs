@@ -23,7 +23,7 @@ pub fn publish(services: &Arc<Services>, status: &Arc<Status>, behind: &Arc<Behi
     let write = move |sections: &mut Vec<(&'static str, String)>| {
         let Some(services) = weak.upgrade() else { return };
         sections.push(("Tiers", tiers(&services, &status)));
-        sections.push(("L1", l1(&services)));
+        sections.push(("L1", l1(&services, &status)));
         sections.push(("Upstream", upstream(&services, &status)));
         sections.push(("Writebehind", write_behind(&services, &behind)));
         sections.push(("Coherence", coherence(&services, &status)));
@@ -71,7 +71,7 @@ fn tiers(services: &Services, status: &Status) -> String {
     ])
 }
 
-fn l1(services: &Services) -> String {
+fn l1(services: &Services, status: &Status) -> String {
     let store = &services.store;
     let (totals, used_bytes) = store.totals();
     let entries: usize = (0..store.databases()).map(|db| store.size(db).entries).sum();
@@ -80,6 +80,8 @@ fn l1(services: &Services) -> String {
         ("l1_used_bytes", &used_bytes),
         ("l1_evicted", &totals.evicted),
         ("l1_expired", &totals.expired),
+        ("l1_compressed_values", &status.fills_packed.get()),
+        ("l1_compression_saved_bytes", &status.packing_saved_bytes.get()),
     ])
 }
 

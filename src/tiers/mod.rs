@@ -8,6 +8,7 @@
 //! | `link`, `pipeline` | the shared connection: its life, and what goes over it |
 //! | `feed` | invalidations, and how stale a copy may be |
 //! | `effect`, `take` | which copies a write makes wrong, and which follow it |
+//! | `marked` | texts that a Forebay packed and marked, as clients are to see them |
 //! | `status`, `info` | what can be seen of all this |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
@@ -42,6 +43,7 @@ mod link;
 #[cfg(test)]
 mod link_tests;
 mod login;
+mod marked;
 mod namespaces;
 mod order;
 mod pipeline;

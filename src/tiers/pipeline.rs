@@ -20,12 +20,15 @@ use super::order::{Answer, Fetch, Form, Forward, Order, Work};
 use super::status::{FeedMode, Permit, Status, tuning};
 use super::wire::{push_request, push_text_request};
 use crate::commands::error::Error;
-use crate::config::TierMode;
-use crate::limits::{FEED_PROBE_MS, LINK_AWAITED_MAX, LINK_OVERDUE_TIMEOUTS, LINK_UNSENT_PAUSE_BYTES};
+use crate::config::{Compression, Rules, TierMode};
+use crate::limits::{
+    BULK_BYTES_MAX, FEED_PROBE_MS, LINK_AWAITED_MAX, LINK_OVERDUE_TIMEOUTS, LINK_UNSENT_PAUSE_BYTES,
+};
 use crate::resp::Frame;
 use crate::services::Services;
 use crate::store::Fetched;
 use crate::store::rdb::{self, Decoded};
+use crate::values::compression::Method;
 use crate::values::random::Random;
 use crate::values::stampede::copy_deadline_ms;
 
@@ -436,6 +439,7 @@ impl Pipeline {
             // The key was gone (-2) when it was asked for its time, so its new time is not known: none is assumed.
             Ok(left_ms) => Some(sent.unix_ms + (*left_ms).max(0) as u64),
         };
+        let value = self.packed(value, rules);
         let deadline_ms = self.copy_deadline_ms(namespace, upstream_deadline_ms, now);
         Fetched::Value { value, deadline_ms }
     }
@@ -464,7 +468,8 @@ impl Pipeline {
         copy_deadline_ms(upstream_deadline_ms, ttl_max_ms, rules.ttl_jitter_percent, now.unix_ms, random)
     }
 
-    /// The value, if it may be kept: it is known here, and not too large, neither as it came nor in memory.
+    /// The value, if it may be kept: it is known here, and not too large, neither as it came nor plain in memory. A text
+    /// that a Forebay has marked is plain then.
     fn kept<'f>(&self, form: Form, bytes: &'f [u8], bytes_max: u64) -> Option<Decoded<'f>> {
         if bytes.len() as u64 > bytes_max {
             return None;
@@ -473,7 +478,24 @@ impl Pipeline {
             Form::Text => Decoded::of_bytes(bytes),
             Form::Payload => rdb::decode(bytes, &self.services.value_limits()).ok()?,
         };
-        (value.bytes() as u64 <= bytes_max).then_some(value)
+        value
+            .unmarked(bytes_max.min(BULK_BYTES_MAX as u64) as usize)
+            .filter(|value| value.bytes() as u64 <= bytes_max)
+    }
+
+    /// The value as the rules have it kept.
+    fn packed<'f>(&self, value: Decoded<'f>, rules: &Rules) -> Decoded<'f> {
+        let method = match rules.compression {
+            Compression::None => return value,
+            Compression::Lz4 => Method::Lz4,
+            Compression::Zstd => Method::Zstd,
+        };
+        let value = value.packed(method, rules.compression_min_bytes as usize);
+        if let Some(saved_bytes) = value.saved_bytes() {
+            self.status.fills_packed.add(1);
+            self.status.packing_saved_bytes.add(saved_bytes as u64);
+        }
+        value
     }
 
     fn give_up(&mut self, index: usize, now: Moment) {

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::databases::{Databases, Step};
 use super::login;
+use super::marked::plain;
 use super::status::Status;
 use super::upstream::{ByteStream, Upstream};
 use super::wire::{FrameReader, push_request, push_text_request};
@@ -304,7 +305,7 @@ impl SessionLink {
     /// them, or be a transaction's result with such answers in it.
     fn pass_on(&mut self, len: usize, out: &mut Vec<u8>) {
         let bytes = self.frames.last(len);
-        out.extend_from_slice(bytes);
+        out.extend_from_slice(&plain(bytes));
         let frame = Frame::new(bytes);
         let answers = std::iter::once(frame).chain(frame.children().filter(|_| self.in_transaction));
         let (mut plain, mut sharded) = (None, None);

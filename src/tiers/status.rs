@@ -111,6 +111,10 @@ pub struct Status {
     pub fills_not_kept: Tally,
     /// Values that were not stored because the key was written meanwhile.
     pub fills_tainted: Tally,
+    /// Texts that were packed to be kept.
+    pub fills_packed: Tally,
+    /// Bytes by which that made them smaller.
+    pub packing_saved_bytes: Tally,
     /// Fetches that failed.
     pub fill_errors: Tally,
     /// Keys that reads asked for in vain and then found in L1, after a fetch.
@@ -182,6 +186,8 @@ impl Status {
             fills_missing: Tally::default(),
             fills_not_kept: Tally::default(),
             fills_tainted: Tally::default(),
+            fills_packed: Tally::default(),
+            packing_saved_bytes: Tally::default(),
             fill_errors: Tally::default(),
             filled_reads: Tally::default(),
             refreshes: Tally::default(),

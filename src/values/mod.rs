@@ -6,6 +6,7 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod compression;
 pub mod digest;
 pub mod geo_area;
 pub mod geohash;

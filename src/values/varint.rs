@@ -21,6 +21,23 @@ pub fn read(bytes: &[u8]) -> (usize, usize) {
     unreachable!("a number is written whole");
 }
 
+/// The same for bytes of strangers: `None` if no number ends there, or one that is too large.
+pub fn checked_read(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0_usize;
+    for (index, &byte) in bytes.iter().take(BYTES_MAX).enumerate() {
+        let part = usize::from(byte & 0x7f);
+        let shifted = part << (7 * index);
+        if shifted >> (7 * index) != part {
+            return None;
+        }
+        value |= shifted;
+        if byte < 0x80 {
+            return Some((value, index + 1));
+        }
+    }
+    None
+}
+
 /// How many bytes `value` takes.
 #[inline]
 pub const fn width(value: usize) -> usize {
@@ -59,7 +76,11 @@ mod tests {
                     (width(value), (value, written)),
                     "{value}"
                 );
+                assert_eq!(checked_read(&bytes), Some((value, written)));
+                assert_eq!(checked_read(&bytes[..written - 1]), None);
             }
         }
+        assert_eq!(checked_read(&[0xff; 12]), None);
+        assert_eq!(checked_read(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), None);
     }
 }

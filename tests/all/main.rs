@@ -10,6 +10,7 @@ mod fault_proxy;
 mod http;
 mod near_cache;
 mod notifications;
+mod packed_texts;
 mod payloads;
 mod process;
 mod pubsub;

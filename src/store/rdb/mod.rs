@@ -35,10 +35,11 @@ pub use reader::Scalar;
 
 use super::entry::Entry;
 use super::object::{Object, Value};
+use crate::values::compression::{self, Method, Packed};
 use crate::values::list::ChunkLimit;
 use crate::values::packed::PackedLimits;
 use crate::values::set::SetLimits;
-use crate::values::text::Text;
+use crate::values::text::{Text, canonical_integer};
 use reader::Reader;
 
 /// The version that Redis 6.2 writes: what we write, unless it needs more.
@@ -109,6 +110,8 @@ impl Limits {
 pub enum Decoded<'a> {
     /// A text.
     Text(Scalar<'a>),
+    /// A text that is to be kept packed, and its packed form.
+    Packed(Scalar<'a>, Packed),
     /// A structure that is not void, but for a stream.
     Object(Object),
 }
@@ -118,21 +121,65 @@ impl<'a> Decoded<'a> {
     pub fn of_bytes(bytes: &'a [u8]) -> Self {
         Self::Text(Scalar::Plain(Text::Bytes(bytes)))
     }
+
+    /// The same value, but a text of at least `bytes_min` bytes packed if that saves enough. O(bytes).
+    #[must_use]
+    pub fn packed(self, method: Method, bytes_min: usize) -> Self {
+        let Self::Text(text) = self else { return self };
+        let packed = match text.text() {
+            Text::Bytes(bytes) if bytes.len() >= bytes_min && canonical_integer(bytes).is_none() => {
+                compression::pack(method, bytes)
+            }
+            _ => None,
+        };
+        match packed {
+            Some(packed) => Self::Packed(text, packed),
+            None => Self::Text(text),
+        }
+    }
+
+    /// The same value, but the plain text instead of one that was marked. `None` if that has more bytes than
+    /// `bytes_max`. O(bytes) for a marked text.
+    pub fn unmarked(self, bytes_max: usize) -> Option<Self> {
+        let Self::Text(text) = &self else {
+            return Some(self);
+        };
+        let packed = match text.text() {
+            Text::Bytes(bytes) => compression::marked_form(bytes),
+            Text::Int(_) => None,
+        };
+        let Some(packed) = packed else { return Some(self) };
+        if compression::plain_bytes(packed).is_ok_and(|bytes| bytes > bytes_max) {
+            return None;
+        }
+        match compression::unpack(packed, bytes_max) {
+            Ok(plain) => Some(Self::Text(Scalar::Unpacked(plain))),
+            Err(_) => Some(self),
+        }
+    }
 }
 
 impl Decoded<'_> {
-    /// Bytes that the value has in memory, beside its key.
+    /// Bytes that the value has in memory, beside its key, unless it is packed.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Text(text) => text.text().len(),
+            Self::Text(text) | Self::Packed(text, _) => text.text().len(),
             Self::Object(object) => object.view().allocated_bytes(),
+        }
+    }
+
+    /// Bytes that packing has saved.
+    pub fn saved_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Packed(text, packed) => Some(text.text().len() - packed.len()),
+            Self::Text(_) | Self::Object(_) => None,
         }
     }
 
     /// The value to look at.
     pub fn view(&self) -> Value<'_> {
         match self {
-            Self::Text(text) => Value::Text(text.text()),
+            Self::Text(text) | Self::Packed(text, _) => Value::Text(text.text()),
             Self::Object(object) => Value::Object(object.view()),
         }
     }
@@ -147,6 +194,7 @@ impl Decoded<'_> {
                 };
                 Entry::new(key, text, deadline_ms)
             }
+            Self::Packed(_, packed) => Entry::of_packed(key, &packed, deadline_ms),
             Self::Object(object) => Entry::of_object(key, object, deadline_ms),
         }
     }
