@@ -211,7 +211,7 @@ def budget_for(options, entries):
     with Server(options.forebay, None) as server:
         load(options, server.port, "--op", "set", "--keys", "once", "--pipeline", 64, "--universe", entries,
              "--requests", entries, "--value-bytes", FAR_VALUE_BYTES)
-        return int(info(server, "memory")["used_memory_dataset"])
+        return int(info(server, "memory")["used_memory"])
 
 
 # d: an upstream that is gone
