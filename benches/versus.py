@@ -117,8 +117,12 @@ def print_machine(programs):
 # Servers
 
 
+class NotStarted(SystemExit):
+    """A server that does not answer; its last words are the message."""
+
+
 class Server:
-    """A running server, alone on its core."""
+    """A running server, alone on its core, or on any if `cpu` is None."""
 
     def __init__(self, path, cpu, *flags):
         self.port = free_port()
@@ -131,8 +135,10 @@ class Server:
             stdout=self.log, stderr=self.log,
         )
         if not self.answers():
+            self.log.seek(0)
+            last_words = self.log.read()[-300:].strip()
             self.stop()
-            sys.exit(f"{path} did not start")
+            raise NotStarted(f"{path} did not start: {last_words}")
 
     def __enter__(self):
         return self
@@ -158,9 +164,11 @@ class Server:
         self.log.close()
         self.directory.cleanup()
 
-    def processor_seconds(self):
-        """Time that its threads ran, in user mode and in the kernel. Threads that have ended are not counted."""
+    def processor_seconds(self, name=""):
+        """Time that its threads ran, or those whose names begin so, in user mode and in the kernel. Threads that have
+        ended are not counted."""
         threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        threads = [thread for thread in threads if (thread / "comm").read_text().startswith(name)]
         return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
     def resident_bytes(self):
@@ -169,7 +177,7 @@ class Server:
 
 
 def pinned(cpu):
-    return ["taskset", "--cpu-list", cpu] if os.cpu_count() > 1 and shutil.which("taskset") else []
+    return ["taskset", "--cpu-list", cpu] if cpu and os.cpu_count() > 1 and shutil.which("taskset") else []
 
 
 def free_port():

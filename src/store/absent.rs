@@ -8,16 +8,23 @@
 use std::collections::HashMap;
 
 use ahash::RandomState;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 
 use super::Landing;
 use crate::limits::ABSENT_KEYS_REMEMBERED_MAX;
 
+/// Who waits for a fetch: one client, as a rule.
+pub type Waiters = SmallVec<[oneshot::Sender<Landing>; 1]>;
+
+/// By database: a key is rarely absent from more than one.
+type OfKey = SmallVec<[(usize, Absence); 1]>;
+
 enum Absence {
     Fetching {
         ticket: u64,
         tainted: bool,
-        waiters: Vec<oneshot::Sender<Landing>>,
+        waiters: Waiters,
     },
     Missing {
         until_ms: u64,
@@ -40,7 +47,7 @@ pub enum Approach {
 /// Placeholders and remembered absences, by key and database.
 #[derive(Default)]
 pub struct AbsentKeys {
-    keys: HashMap<Box<[u8]>, Vec<(usize, Absence)>, RandomState>,
+    keys: HashMap<Box<[u8]>, OfKey, RandomState>,
     tickets: u64,
     /// How many are no placeholders.
     remembered: usize,
@@ -77,7 +84,7 @@ impl AbsentKeys {
         let fetching = Absence::Fetching {
             ticket,
             tainted: false,
-            waiters: vec![sender],
+            waiters: smallvec![sender],
         };
         self.keys.entry(key.into()).or_default().push((db, fetching));
         Approach::Lead(ticket, receiver)
@@ -93,14 +100,14 @@ impl AbsentKeys {
 
     /// Ends the fetch with this ticket: whether its result may be kept, and who waits for it. A fetch that was
     /// overtaken and replaced has no placeholder any more; its result is not kept.
-    pub fn land(&mut self, db: usize, key: &[u8], ticket: u64) -> (bool, Vec<oneshot::Sender<Landing>>) {
+    pub fn land(&mut self, db: usize, key: &[u8], ticket: u64) -> (bool, Waiters) {
         let of_key = self.keys.get(key).map_or(&[][..], |of_key| of_key);
         let position = of_key.iter().position(|(of_db, absence)| {
             *of_db == db
                 && matches!(absence, Absence::Fetching { ticket: of_fetch, .. } if *of_fetch == ticket)
         });
         let Some(position) = position else {
-            return (false, Vec::new());
+            return (false, Waiters::new());
         };
         match self.take(key, position) {
             Absence::Fetching { tainted, waiters, .. } => (!tainted, waiters),
@@ -190,7 +197,7 @@ impl AbsentKeys {
     }
 }
 
-fn overtake(of_key: &mut Vec<(usize, Absence)>, remembered: &mut usize) {
+fn overtake(of_key: &mut OfKey, remembered: &mut usize) {
     of_key.retain_mut(|(_, absence)| match absence {
         Absence::Fetching { tainted, .. } => {
             *tainted = true;

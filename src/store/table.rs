@@ -23,6 +23,9 @@ const SLOTS: usize = 8;
 /// Bytes that an entry takes in its table, apart from slots that are still free.
 pub const SLOT_BYTES: usize = size_of::<u64>();
 const BUCKET_BYTES: usize = 64;
+/// How far ahead of the bucket whose entries it moves a resize asks for keys: some 20 lines are on their way then, as
+/// many as a processor takes.
+const RESIZE_BUCKETS_AHEAD: usize = 3;
 const ADDRESS_BITS: u32 = 48;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 const TAG_SHIFT: u32 = 50;
@@ -118,7 +121,7 @@ impl Table {
             .iter()
             .filter(|&&slot| slot >> TAG_SHIFT == u64::from(hash.tag))
         {
-            prefetch((slot & ADDRESS_MASK) as usize);
+            prefetch(slot & ADDRESS_MASK);
         }
     }
 
@@ -289,8 +292,11 @@ impl Table {
         let mut fresh = Vec::with_capacity(buckets);
         fresh.resize(buckets, Bucket::EMPTY);
         let old = std::mem::replace(&mut self.buckets, fresh);
-        for bucket in &old {
-            // All hashes of a bucket first: its keys are then fetched from memory side by side.
+        for (at, bucket) in old.iter().enumerate() {
+            // The keys of buckets further on are fetched from memory while those of this one are hashed.
+            if let Some(ahead) = old.get(at + RESIZE_BUCKETS_AHEAD) {
+                ahead.0.iter().for_each(|&slot| prefetch_line(slot & ADDRESS_MASK));
+            }
             let mut hashes = [None; SLOTS];
             for (hash, &slot) in hashes.iter_mut().zip(&bucket.0) {
                 if slot != EMPTY {
@@ -343,23 +349,26 @@ impl Drop for EntryMut<'_> {
     }
 }
 
-/// Loads the cache line at `address` and the one behind it. Any address will do: nothing is read that the program
-/// could see.
+/// Loads the cache line at `address` and the one behind it.
 #[inline]
-fn prefetch(address: usize) {
-    const LINE_BYTES: usize = 64;
+fn prefetch(address: u64) {
+    const LINE_BYTES: u64 = 64;
+    prefetch_line(address);
+    prefetch_line(address + LINE_BYTES);
+}
+
+/// Loads the cache line at `address`. Any address will do: nothing is read that the program could see.
+#[inline]
+fn prefetch_line(address: u64) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let line = std::ptr::without_provenance::<i8>(address);
+        let line = std::ptr::without_provenance::<i8>(address as usize);
         // SAFETY: a prefetch does not fault and has no effect beside the caches.
-        unsafe {
-            _mm_prefetch(line, _MM_HINT_T0);
-            _mm_prefetch(line.wrapping_add(LINE_BYTES), _MM_HINT_T0);
-        }
+        unsafe { _mm_prefetch(line, _MM_HINT_T0) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (address, LINE_BYTES);
+    let _ = address;
 }
 
 #[inline]
