@@ -227,7 +227,9 @@ fn admit(
     turn: &Turn,
 ) -> std::result::Result<Option<&'static Entry>, gates::Refusal> {
     let Some(entry) = prepared.entry else {
-        let is_unknown = index::find(request.name()).is_none();
+        // A subcommand that has no row here may have one at upstream, if others of its container are upstream's.
+        let is_unknown = index::find(request.name())
+            .is_none_or(|container| container.subcommands().any(route::is_upstreams));
         if is_unknown && session.authenticated && worker.tiers().is_some_and(|tiers| tiers.relays()) {
             return Ok(None);
         }

@@ -73,6 +73,9 @@ impl Link {
                 let Ok(lost) = self.exchange(stream, frames).await else {
                     return;
                 };
+                if matches!(lost, Lost::Silent) {
+                    self.status.note_silence();
+                }
                 self.note_failure(&lost.to_string());
                 if self.services.clock.monotonic_ms() - up_since_ms >= LINK_STABLE_MS {
                     backoff.reset();

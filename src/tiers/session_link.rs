@@ -4,7 +4,9 @@
 //! It is opened with the first such command and closed with the session, so what a session leaves behind is gone with
 //! it. It speaks the client's protocol: replies are passed on byte by byte.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -78,6 +80,9 @@ impl Conduct {
 pub struct SessionLink {
     stream: Box<dyn ByteStream>,
     frames: FrameReader,
+    /// Ends when upstream is found to be silent on the link that all share. Commands here may wait for hours, so this
+    /// is how a connection that went dead without a word is noticed.
+    silence: Silence,
     protocol: Protocol,
     databases: Databases,
     /// Upstream's id of the connection.
@@ -92,6 +97,8 @@ pub struct SessionLink {
     marks: u64,
     _place: Place,
 }
+
+type Silence = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One of the connections that sessions may have.
 struct Place(Arc<Status>);
@@ -139,6 +146,7 @@ impl SessionLink {
         Ok(Self {
             stream,
             frames,
+            silence: next_silence(status),
             protocol,
             databases,
             id,
@@ -208,12 +216,27 @@ impl SessionLink {
         let start = out.len();
         loop {
             while let Some(len) = self.frames.next()?.map(<[u8]>::len) {
+                if !self.may_come_unasked(len) {
+                    return Poll::Ready(Err(unasked()));
+                }
                 self.pass_on(len, out);
             }
             if out.len() > start {
                 return Poll::Ready(Ok(()));
             }
+            if self.silence.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(silent()));
+            }
             std::task::ready!(self.frames.poll_fill(cx, &mut *self.stream))?;
+        }
+    }
+
+    /// Whether the last frame, which has `len` bytes, may be a message. Anything else would be taken for the reply to
+    /// the client's next request.
+    fn may_come_unasked(&self, len: usize) -> bool {
+        match self.protocol {
+            Protocol::Resp2 => self.is_subscribed(),
+            Protocol::Resp3 => Frame::new(self.frames.last(len)).is_push(),
         }
     }
 
@@ -297,7 +320,12 @@ impl SessionLink {
             if let Some(len) = self.frames.next().map_err(lost)?.map(<[u8]>::len) {
                 return Ok(len);
             }
-            self.frames.fill(&mut *self.stream).await.map_err(lost)?;
+            tokio::select! {
+                biased;
+                filled = self.frames.fill(&mut *self.stream) => filled,
+                () = &mut self.silence => Err(silent()),
+            }
+            .map_err(lost)?;
         }
     }
 
@@ -337,6 +365,22 @@ impl SessionLink {
             _ => {}
         }
     }
+}
+
+fn next_silence(status: &Status) -> Silence {
+    let mut silences = status.silences();
+    Box::pin(async move {
+        // Nobody counts them any more when the server ends.
+        let _ = silences.changed().await;
+    })
+}
+
+fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "it does not answer")
+}
+
+fn unasked() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a reply came that nothing asked for")
 }
 
 /// The kind of a message that answers a change of subscriptions, and how many there are now.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::breaker::{Breaker, Tuning};
 use crate::commands::error::Error;
@@ -96,6 +96,8 @@ pub struct Status {
     pub namespaces: ArcSwap<Namespaces>,
     /// Tells whether calls may go out.
     pub breaker: Box<dyn Breaker>,
+    /// How often upstream was found to be silent.
+    silences: watch::Sender<u64>,
     /// Orders that are not settled yet, and the bytes of their requests.
     pending: AtomicUsize,
     pending_bytes: AtomicUsize,
@@ -178,6 +180,7 @@ impl Status {
             outdated: Notify::new(),
             trouble: ArcSwap::from_pointee(String::new()),
             breaker,
+            silences: watch::Sender::new(0),
             pending: AtomicUsize::new(0),
             pending_bytes: AtomicUsize::new(0),
             synced_at_ms: AtomicU64::new(0),
@@ -241,6 +244,16 @@ impl Status {
         let is_news = **self.trouble.load() != trouble;
         self.trouble.store(Arc::new(trouble));
         is_news
+    }
+
+    /// Notes that upstream does not answer, though nothing was closed: other connections to it may be as dead.
+    pub fn note_silence(&self) {
+        self.silences.send_modify(|silences| *silences += 1);
+    }
+
+    /// Tells of the next silence.
+    pub fn silences(&self) -> watch::Receiver<u64> {
+        self.silences.subscribe()
     }
 
     /// The error for who needs the link while it is down.

@@ -17,6 +17,10 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 2;
 
+/// While something that was sent is unacknowledged there are no probes, and the kernel would go on sending it again
+/// for a quarter of an hour; it gives up when probes would have.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
+
 /// A connection's bytes.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -54,6 +58,8 @@ async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let probes = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)
         .with_interval(KEEPALIVE_INTERVAL);
-    SockRef::from(&stream).set_tcp_keepalive(&probes.with_retries(KEEPALIVE_RETRIES))?;
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&probes.with_retries(KEEPALIVE_RETRIES))?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
     Ok(stream)
 }

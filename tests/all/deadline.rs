@@ -1,6 +1,7 @@
 //! A bound on how long a test waits for anything.
 
 use std::io;
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,16 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// A moment by which something must have happened.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
+
+/// Milliseconds since the first call, the same for all threads.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests measure real time; the server's clock is not theirs"
+)]
+pub fn now_ms() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_millis() as u64
+}
 
 #[expect(
     clippy::disallowed_methods,

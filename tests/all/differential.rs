@@ -19,7 +19,7 @@ mod compare;
 mod domains;
 mod grammar;
 mod options;
-mod random;
+pub mod random;
 mod run;
 mod shrink;
 mod state;

@@ -1,6 +1,7 @@
 //! The integration tests: Forebay from outside, over its sockets.
 
 mod client;
+mod coherence;
 mod command_table;
 mod config_start;
 mod connections;

@@ -2,6 +2,7 @@
 //! tier tests must contain. Without a redis-server on the machine these tests pass and say so.
 
 mod compression;
+mod faults;
 mod fills;
 mod outage;
 mod sessions;
@@ -63,6 +64,14 @@ fn calls(client: &mut Client, command: &str) -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix(&head)?.split(',').next()?.parse().ok());
     calls.unwrap_or(0)
+}
+
+/// The line of upstream's CLIENT LIST with `text`, if there is one.
+fn client_line(direct: &mut Client, text: &str) -> Option<String> {
+    let list = ask(direct, &["CLIENT", "LIST"]);
+    list.split("\\n")
+        .find(|line| line.contains(text))
+        .map(ToOwned::to_owned)
 }
 
 /// Waits until everything that upstream did so far has been applied by the near cache: the reply to a command that

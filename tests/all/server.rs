@@ -8,7 +8,7 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{LazyLock, Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -162,6 +162,11 @@ impl Server {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its directory.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// What it has written to standard output and standard error.

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use super::{ask, calls, count, eventually, near_cache, near_cache_at, settle, upstream};
 use crate::client::{Client, Value, encode};
+use crate::fault_proxy::FaultProxy;
 use crate::server::{Server, redis_server};
 
 #[test]
-fn s01_when_many_clients_get_a_key_at_once_upstream_sees_one_fetch() {
+fn s01_when_1_000_clients_get_a_key_at_once_upstream_sees_one_fetch() {
     let Some(u) = upstream() else { return };
     let f = near_cache(&u, &[]);
     let mut direct = u.connect();
     ask(&mut direct, &["SET", "k", "value", "PX", "60000"]);
-    let mut clients: Vec<Client> = (0..200).map(|_| f.connect()).collect();
+    let mut clients: Vec<Client> = (0..1000).map(|_| f.connect()).collect();
     // Otherwise the invalidation of that write may overtake the fetch, which is begun anew then.
     settle(&mut clients[0]);
     for client in &mut clients {
@@ -109,6 +110,33 @@ fn s04_a_copy_dies_with_the_original() {
     assert!(here <= there + 50, "{here} > {there}");
     eventually("the copy dies", || ask(&mut near, &["GET", "k"]) == "(nil)");
     assert_eq!(ask(&mut direct, &["EXISTS", "k"]), ":0");
+}
+
+#[test]
+fn s05_a_fill_that_times_out_answers_in_time_and_the_next_read_tries_again() {
+    let Some(u) = upstream() else { return };
+    let proxy = FaultProxy::start(u.address());
+    let url = format!("redis://{}", proxy.address());
+    let f = near_cache_at(&url, &["--upstream-timeout-ms", "300", "--breaker", "none"]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    ask(&mut direct, &["SET", "k", "v"]);
+    for read in [&["GET", "k"][..], &["STRLEN", "k"], &["MGET", "k", "k"]] {
+        settle(&mut near);
+        proxy.hold_replies();
+        let refused = ask(&mut near, read);
+        assert!(
+            refused.starts_with("-UPSTREAM no answer within 300 ms"),
+            "{refused}"
+        );
+        proxy.pass_replies();
+        let expected = ask(&mut direct, read);
+        eventually("the next read tries again", || ask(&mut near, read) == expected);
+        // It has left nothing behind that would keep a change from being seen.
+        ask(&mut direct, &["APPEND", "k", "+"]);
+        settle(&mut near);
+        assert_eq!(ask(&mut near, read), ask(&mut direct, read));
+        ask(&mut direct, &["APPEND", "k", "+"]);
+    }
 }
 
 /// The replies to requests sent as one batch.

@@ -7,10 +7,47 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use super::{ask, count, eventually, info, near_cache, near_cache_at, settle, upstream};
+use super::{ask, calls, count, eventually, info, near_cache, near_cache_at, settle, upstream};
 use crate::deadline::Deadline;
 use crate::fault_proxy::FaultProxy;
 use crate::server::{Server, free_port, redis_server};
+
+#[test]
+fn s07_a_change_is_seen_though_the_link_is_cut_between_the_value_and_its_invalidation() {
+    /// The replies to PTTL and GET, behind which the invalidation comes.
+    const VALUE: &str = ":-1\r\n$1\r\nv\r\n";
+    let Some(u) = upstream() else { return };
+    let proxy = FaultProxy::start(u.address());
+    let f = near_cache_at(
+        &format!("redis://{}", proxy.address()),
+        &["--upstream-timeout-ms", "20000"],
+    );
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    for change in [
+        &["DEL", "k"][..],
+        &["PEXPIRE", "k", "1"],
+        &["RENAME", "k", "other"],
+        &["FLUSHALL"],
+    ] {
+        ask(&mut direct, &["SET", "k", "v"]);
+        settle(&mut near);
+        ask(&mut direct, &["CONFIG", "RESETSTAT"]);
+        let connects = count(&mut near, "upstream_connects");
+        proxy.hold_replies();
+        near.send(&["GET", "k"]).unwrap();
+        eventually("the value was read", || calls(&mut direct, "get") == 1);
+        ask(&mut direct, change);
+        eventually("it is gone", || ask(&mut direct, &["EXISTS", "k"]) == ":0");
+        proxy.cut_after(VALUE.len());
+        proxy.pass_replies();
+        let seen = near.receive().unwrap().to_string();
+        assert!(seen == "\"v\"" || seen == "(nil)", "{change:?}: {seen}");
+        eventually("the link is back", || {
+            count(&mut near, "upstream_connects") > connects
+        });
+        assert_eq!(ask(&mut near, &["GET", "k"]), "(nil)", "{change:?}");
+    }
+}
 
 #[test]
 fn s15_a_dead_upstream_costs_resident_reads_nothing_and_comes_back_by_itself() {
@@ -100,6 +137,36 @@ fn s16_a_frozen_upstream_never_makes_a_reply_answer_another_request() {
             count(&mut near, "tier_forwarded") > forwarded + 100
         });
         is_over.store(1, Relaxed);
+    });
+}
+
+#[test]
+fn s16_while_upstream_stands_still_a_stale_copy_answers_at_the_soft_deadline() {
+    let Some(u) = upstream() else { return };
+    let proxy = FaultProxy::start(u.address());
+    let f = near_cache_at(
+        &format!("redis://{}", proxy.address()),
+        &["--upstream-timeout-ms", "15000", "--soft-deadline-ms", "50"],
+    );
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    ask(&mut direct, &["SET", "k", "old"]);
+    assert_eq!(ask(&mut near, &["GET", "k"]), "\"old\"");
+    let connects = count(&mut near, "upstream_connects");
+    proxy.cut();
+    eventually("the link is back", || {
+        count(&mut near, "upstream_connects") > connects
+    });
+    u.freeze();
+    near.set_patience(Duration::from_secs(8));
+    assert_eq!(
+        ask(&mut near, &["GET", "k"]),
+        "\"old\"",
+        "long before the deadline, and though it may be old"
+    );
+    u.thaw();
+    ask(&mut direct, &["SET", "k", "new"]);
+    eventually("the fetch has gone on", || {
+        ask(&mut near, &["GET", "k"]) == "\"new\""
     });
 }
 
@@ -227,6 +294,35 @@ fn s20_an_upstream_that_flaps_is_asked_a_bounded_number_of_times() {
         (1..=20).contains(&attempts),
         "{attempts} attempts in three seconds"
     );
+}
+
+#[test]
+fn s20_a_way_that_flaps_opens_the_breaker_and_is_tried_a_bounded_number_of_times() {
+    let Some(u) = upstream() else { return };
+    let proxy = FaultProxy::start(u.address());
+    let f = near_cache_at(&format!("redis://{}", proxy.address()), &[]);
+    let mut near = f.connect();
+    ask(&mut near, &["SET", "resident", "v"]);
+    let before = proxy.accepted();
+    let mut breaker = Vec::new();
+    for round in 0..15 {
+        proxy.swallow_new(round % 2 == 1);
+        proxy.cut();
+        Deadline::after(Duration::from_millis(100)).poll(|| {
+            let reply = ask(&mut near, &["GET", &round.to_string()]);
+            assert!(reply == "(nil)" || reply.starts_with("-UPSTREAM "), "{reply}");
+            breaker.push(info(&mut near, "upstream_breaker"));
+            false
+        });
+    }
+    let attempts = proxy.accepted() - before;
+    assert!((1..=30).contains(&attempts), "{attempts} attempts in 1.5 seconds");
+    assert!(breaker.iter().any(|state| state == "open"), "{breaker:?}");
+    proxy.heal();
+    near.call(&["CONFIG", "SET", "breaker-open-ms", "100"]).unwrap();
+    eventually("service resumes", || {
+        ask(&mut near, &["GET", "resident"]) == "\"v\""
+    });
 }
 
 #[test]

@@ -1,20 +1,12 @@
 //! Commands that only upstream knows, each session on a connection of its own.
 
-use super::{ask, eventually, info, near_cache, settle, upstream};
+use super::{ask, client_line, eventually, info, near_cache, settle, upstream};
 use crate::client::{Client, Value};
-
-/// The line of upstream's CLIENT LIST with `text`, if there is one.
-fn client_line(direct: &mut Client, text: &str) -> Option<String> {
-    let list = ask(direct, &["CLIENT", "LIST"]);
-    list.split("\\n")
-        .find(|line| line.contains(text))
-        .map(ToOwned::to_owned)
-}
 
 #[test]
 fn s28_a_blocking_command_waits_for_a_foreign_push() {
     let Some(u) = upstream() else { return };
-    let f = near_cache(&u, &["--upstream-timeout-ms", "50"]);
+    let f = near_cache(&u, &["--upstream-timeout-ms", "200"]);
     let (mut near, mut other, mut direct) = (f.connect(), f.connect(), u.connect());
     near.send(&["BLPOP", "queue", "0"]).unwrap();
     eventually("it blocks", || client_line(&mut direct, "cmd=blpop").is_some());
@@ -42,12 +34,34 @@ fn s28_a_blocking_command_waits_for_a_foreign_push() {
         ],
     );
     assert_eq!(read, "[[\"s\", [[\"1-1\", [\"f\", \"v\"]]]]]");
+    near.send(&[
+        "XREADGROUP",
+        "GROUP",
+        "g",
+        "me",
+        "BLOCK",
+        "0",
+        "STREAMS",
+        "s",
+        ">",
+    ])
+    .unwrap();
+    eventually("it blocks", || {
+        client_line(&mut direct, "cmd=xreadgroup").is_some_and(|line| line.contains("flags=b"))
+    });
+    assert_eq!(ask(&mut other, &["XLEN", "s"]), ":1");
+    ask(&mut direct, &["XADD", "s", "1-2", "f", "w"]);
+    assert_eq!(
+        near.receive().unwrap().to_string(),
+        "[[\"s\", [[\"1-2\", [\"f\", \"w\"]]]]]"
+    );
+    assert_eq!(ask(&mut other, &["XLEN", "s"]), ":2");
 }
 
 #[test]
 fn s28_a_client_that_is_gone_killed_or_released_takes_its_blocked_command_along() {
     let Some(u) = upstream() else { return };
-    let f = near_cache(&u, &["--upstream-timeout-ms", "50"]);
+    let f = near_cache(&u, &["--upstream-timeout-ms", "200"]);
     let (mut other, mut direct) = (f.connect(), u.connect());
     let block = |direct: &mut Client| {
         let mut near = f.connect();
@@ -269,6 +283,38 @@ fn s29_a_session_that_ends_leaves_no_trace_at_upstream() {
 }
 
 #[test]
+fn s29_a_session_finds_nothing_of_one_that_ended_before() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let mut direct = u.connect();
+    ask(&mut direct, &["SET", "k", "v"]);
+    for trace in [
+        &[&["MULTI"][..], &["SET", "k", "queued"]][..],
+        &[&["SUBSCRIBE", "ch"]],
+        &[&["PSUBSCRIBE", "*"]],
+        &[&["WATCH", "k"]],
+        &[&["SELECT", "3"], &["EVAL", "return 1", "0"]],
+        &[&["CLIENT", "SETNAME", "somebody"], &["EVAL", "return 1", "0"]],
+    ] {
+        let mut ended = f.connect();
+        for request in trace {
+            ask(&mut ended, request);
+        }
+        drop(ended);
+        for _ in 0..3 {
+            let mut next = f.connect();
+            let script = &["EVAL", "return redis.call('GET', 'k')", "0"];
+            assert_eq!(ask(&mut next, script), "\"v\"", "{trace:?}");
+            ask(&mut direct, &["PUBLISH", "ch", "message"]);
+            ask(&mut direct, &["SET", "k", "v"]);
+            assert_eq!(ask(&mut next, &["MULTI"]), "OK");
+            assert_eq!(ask(&mut next, &["GET", "k"]), "QUEUED");
+            assert_eq!(ask(&mut next, &["EXEC"]), "[\"v\"]", "{trace:?}");
+        }
+    }
+}
+
+#[test]
 fn a_session_whose_state_was_lost_with_upstream_begins_anew_and_others_go_on() {
     let Some(mut u) = upstream() else { return };
     let f = near_cache(&u, &[]);
@@ -313,6 +359,10 @@ fn s30_commands_that_have_no_row_here_work_and_their_writes_are_seen() {
         assert!(!matches!(reply, Value::Error(_)), "{reply}");
         assert_eq!(ask(&mut near, &["GET", "k"]), format!("\"{value}\""));
     }
+    let library = "#!lua name=library\nredis.register_function('put', function(keys, args) return redis.call('SET', keys[1], args[1]) end)";
+    assert_eq!(ask(&mut near, &["FUNCTION", "LOAD", library]), "\"library\"");
+    assert_eq!(ask(&mut near, &["FCALL", "put", "1", "k", "by a function"]), "OK");
+    assert_eq!(ask(&mut near, &["GET", "k"]), "\"by a function\"");
     assert!(ask(&mut near, &["NOSUCHCOMMAND", "a"]).starts_with("-ERR unknown command 'NOSUCHCOMMAND'"));
     assert!(
         ask(&mut near, &["CLIENT", "TRACKING", "ON"]).starts_with("-ERR unknown subcommand"),

@@ -105,7 +105,7 @@ fn comparable(request: &str, reply: String) -> String {
 }
 
 #[test]
-fn reads_of_every_type_are_answered_from_l1_after_the_first() {
+fn s03_reads_of_every_type_are_answered_as_upstream_would_and_from_l1_after_the_first() {
     let Some(u) = upstream() else { return };
     let f = near_cache(&u, &[]);
     let (mut near, mut direct) = (f.connect(), u.connect());

@@ -2,10 +2,40 @@
 
 use std::thread;
 
-use super::{ask, eventually, info, near_cache, near_cache_at, settle, upstream};
+use super::{ask, calls, eventually, info, near_cache, near_cache_at, settle, upstream};
 use crate::client::{Client, Value, encode};
 use crate::fault_proxy::FaultProxy;
 use crate::server::{Server, redis_server};
+
+#[test]
+fn s08_who_writes_a_key_that_is_being_fetched_reads_his_own_write_at_once() {
+    let Some(u) = upstream() else { return };
+    let proxy = FaultProxy::start(u.address());
+    let f = near_cache_at(
+        &format!("redis://{}", proxy.address()),
+        &["--upstream-timeout-ms", "20000"],
+    );
+    let (mut near, mut reader, mut direct) = (f.connect(), f.connect(), u.connect());
+    for _ in 0..20 {
+        ask(&mut direct, &["SET", "k", "old"]);
+        settle(&mut near);
+        ask(&mut direct, &["CONFIG", "RESETSTAT"]);
+        proxy.hold_replies();
+        reader.send(&["GET", "k"]).unwrap();
+        eventually("its fetch has reached upstream", || {
+            calls(&mut direct, "get") == 1
+        });
+        near.send_bytes(&[encode(&["SET", "k", "new"]), encode(&["GET", "k"])].concat())
+            .unwrap();
+        // What races is the replies to the fetch and to the write, and what the batch began ahead.
+        proxy.pass_replies();
+        assert_eq!(near.receive().unwrap().to_string(), "OK");
+        assert_eq!(near.receive().unwrap().to_string(), "\"new\"");
+        let seen = reader.receive().unwrap().to_string();
+        assert!(["\"old\"", "\"new\""].contains(&&*seen), "{seen}");
+        assert_eq!(ask(&mut reader, &["GET", "k"]), "\"new\"");
+    }
+}
 
 #[test]
 fn s09_a_write_is_at_upstream_before_the_reply_and_seen_by_everybody() {
@@ -165,6 +195,40 @@ fn s13_a_write_that_upstream_refuses_is_refused_with_its_words() {
     }
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"v\"");
     assert!(info(&mut near, "errorstat_OOM").starts_with("count="));
+}
+
+#[test]
+fn s13_a_write_that_upstream_does_not_permit_leaves_the_copy_as_it_is() {
+    let Some(u) = upstream() else { return };
+    let mut direct = u.connect();
+    ask(
+        &mut direct,
+        &[
+            "ACL", "SETUSER", "reader", "on", ">secret", "~*", "&*", "+@all", "-@write",
+        ],
+    );
+    ask(&mut direct, &["SET", "k", "v"]);
+    ask(&mut direct, &["RPUSH", "list", "a"]);
+    let f = near_cache_at(&format!("redis://reader:secret@{}", u.address()), &[]);
+    let mut near = f.connect();
+    assert_eq!(ask(&mut near, &["GET", "k"]), "\"v\"");
+    assert_eq!(ask(&mut near, &["LLEN", "list"]), ":1");
+    let asked = calls(&mut direct, "get");
+    ask(&mut direct, &["AUTH", "reader", "secret"]);
+    for request in [
+        &["SET", "k", "new"][..],
+        &["DEL", "k"],
+        &["APPEND", "list", "x"],
+        &["LPUSH", "list", "x"],
+        &["INCR", "k"],
+    ] {
+        let expected = ask(&mut direct, request);
+        assert!(expected.starts_with("-NOPERM"), "{expected}");
+        assert_eq!(ask(&mut near, request), expected);
+        assert_eq!(ask(&mut near, &["GET", "k"]), "\"v\"");
+    }
+    ask(&mut direct, &["AUTH", "default", ""]);
+    assert_eq!(calls(&mut direct, "get"), asked, "the copy was not removed");
 }
 
 #[test]
