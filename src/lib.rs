@@ -14,11 +14,13 @@ pub mod store;
 
 pub mod tiers;
 
+pub mod audit;
 pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod health;
 pub mod http;
+pub mod json;
 pub mod limits;
 pub mod log;
 pub mod notifications;
@@ -27,5 +29,6 @@ pub mod pubsub;
 pub mod services;
 pub mod session;
 pub mod stats;
+pub mod tier_control;
 pub mod waiting;
 pub mod worker;

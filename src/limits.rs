@@ -262,3 +262,17 @@ pub const ADMITTED_SAMPLED: usize = 256;
 /// The share of `maxmemory` in percent from which on memory counts as short: near the end, but before each new
 /// entry puts another one out.
 pub const PRESSURE_PERCENT: u64 = 95;
+
+/// Events that wait to be written to the audit log; more are lost and counted. Operators cause a few a minute, and who
+/// tries passwords shall not cost memory.
+pub const AUDIT_QUEUE: usize = 1024;
+
+/// Bytes of one value in the audit log: enough to recognise a key or a pattern.
+pub const AUDIT_TEXT_BYTES_MAX: usize = 256;
+
+/// How long a shutdown waits until the audit log is written.
+pub const AUDIT_FINISH_MS_MAX: u64 = 1_000;
+
+/// Bytes that a compiled regular expression may take; more is refused. Redis has no such command to go by; a few
+/// hundred alternatives fit.
+pub const REGEX_BYTES_MAX: usize = 1024 * 1024;

@@ -13,7 +13,7 @@ use tokio::task::LocalSet;
 use crate::clients::{Client, Closing};
 use crate::config::{BindAddress, Config};
 use crate::http::HttpPort;
-use crate::limits::{HANDOVER_QUEUE, HTTP_CONNECTIONS_MAX};
+use crate::limits::{AUDIT_FINISH_MS_MAX, HANDOVER_QUEUE, HTTP_CONNECTIONS_MAX};
 use crate::net::connection::Connection;
 use crate::net::descriptors;
 use crate::net::listener::{self, Listener, WorkerHandle};
@@ -102,6 +102,7 @@ async fn serve(listeners: Vec<Listener>, http: &HttpPort, services: &Arc<Service
     if let Some(tiers) = tiers {
         tiers.shut_down(grace).await;
     }
+    services.audit.finish(Duration::from_millis(AUDIT_FINISH_MS_MAX));
     tracing::info!("bye");
     Ok(())
 }

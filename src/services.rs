@@ -1,12 +1,13 @@
 //! What commands may ask of the server, beyond entries and their own session.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::audit::Audit;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::config::{Config, FailMode, Namespace, SuspectPolicy, TierMode};
@@ -22,6 +23,7 @@ use crate::stats::upstream::UpstreamStats;
 use crate::stats::vitals::Vitals;
 use crate::store::eviction::{Tuning, by_name};
 use crate::store::{CopyRules, FreshnessRules, Store, Suspects, rdb};
+use crate::tier_control::TierControl;
 use crate::values::prefix_map::PrefixMap;
 use crate::waiting::WaitingRequests;
 
@@ -55,6 +57,8 @@ pub struct Services {
     pub latency: LatencyMonitor,
     /// Clients that watch all requests.
     pub monitors: Monitors,
+    /// What operators had the server do.
+    pub audit: Audit,
     /// Figures that are sampled over time.
     pub vitals: Vitals,
     /// CLIENT PAUSE.
@@ -72,6 +76,9 @@ pub struct Services {
     pub upstream_probe: OnceLock<UpstreamProbe>,
     /// Puts changed settings in force where commands do not reach.
     pub on_configure: OnceLock<ConfigureHook>,
+    /// What operators may ask of the tiers; see [`Services::tier_control`]. The tiers own these services, so it may
+    /// not own them.
+    pub tiers: OnceLock<Weak<dyn TierControl>>,
     /// A random name of this run of the server: 40 hexadecimal digits.
     pub run_id: String,
     /// When the server started, in Unix milliseconds.
@@ -106,6 +113,7 @@ impl Services {
             slowlog: Slowlog::default(),
             latency: LatencyMonitor::default(),
             monitors: Monitors::default(),
+            audit: Audit::default(),
             vitals: Vitals::new(allocator::heap().allocated),
             pause: Pause::default(),
             pubsub,
@@ -114,6 +122,7 @@ impl Services {
             tier_sections: OnceLock::new(),
             upstream_probe: OnceLock::new(),
             on_configure: OnceLock::new(),
+            tiers: OnceLock::new(),
             run_id: random_hex_40(),
             started_at_ms: clock.unix_ms(),
             tcp_port: config.network.port,
@@ -128,6 +137,11 @@ impl Services {
     /// Figures of upstream; `None` where there is none.
     pub fn upstream_stats(&self) -> Option<UpstreamStats> {
         self.upstream_probe.get().map(|probe| probe())
+    }
+
+    /// The tiers, as operators see them; `None` without an upstream.
+    pub fn tier_control(&self) -> Option<Arc<dyn TierControl>> {
+        self.tiers.get()?.upgrade()
     }
 
     /// Puts in force what `change` makes of the settings. Changes at the same time follow one another, so that
@@ -156,6 +170,7 @@ impl Services {
             tuning,
         );
         self.store.set_freshness(freshness_rules(&config));
+        self.audit.configure(config.upstream.audit_log.clone());
         let statistics = &config.statistics;
         self.slowlog
             .configure(statistics.slowlog_threshold, statistics.slowlog_len_max);

@@ -16,6 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Only the limits of representations, which settings are.
     ("config", &["values"]),
     ("pause", &[]),
+    ("json", &[]),
+    ("audit", &["json", "limits"]),
     ("resp", &["limits"]),
     ("store", &["values", "clock", "limits"]),
     ("log", &["config"]),
@@ -54,10 +56,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    // It answers with the texts of errors, and with what is counted.
+    ("tier_control", &["commands::error", "stats"]),
     // Every handler may use what is shared; the settings name an eviction policy of the store.
     (
         "services",
         &[
+            "audit",
             "clients",
             "clock",
             "config",
@@ -67,6 +72,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pubsub",
             "stats",
             "store",
+            "tier_control",
             "waiting",
         ],
     ),
@@ -74,7 +80,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
-            "clients", "config", "limits", "pubsub", "resp", "services", "session", "stats", "store",
+            "audit",
+            "clients",
+            "config",
+            "limits",
+            "pubsub",
+            "resp",
+            "services",
+            "session",
+            "stats",
+            "store",
+            "tier_control",
             "values",
         ],
     ),
@@ -97,6 +113,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "session",
             "stats",
             "store",
+            "tier_control",
             "values",
         ],
     ),
@@ -129,7 +146,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "http",
-        &["commands::index", "limits", "services", "stats", "store"],
+        &[
+            "commands::index",
+            "json",
+            "limits",
+            "services",
+            "stats",
+            "store",
+            "tier_control",
+        ],
     ),
     (
         "server",

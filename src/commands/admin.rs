@@ -112,6 +112,7 @@ fn shutdown(call: &mut SessionCall<'_>) -> Result {
         tracing::warn!("SHUTDOWN SAVE was refused: snapshots are not built yet");
         return Err(Error::SHUTDOWN_REFUSED);
     }
+    call.audit(&[]);
     call.services.shutdown.notify_one();
     call.session.closing = true;
     Ok(())

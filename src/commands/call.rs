@@ -6,6 +6,8 @@ use super::args::Args;
 use super::error::Error;
 use super::index::Entry as CommandEntry;
 use super::spec::Result;
+use crate::audit::Fields;
+use crate::limits::AUDIT_TEXT_BYTES_MAX;
 use crate::resp::reply::Reply;
 use crate::services::Services;
 use crate::session::Session;
@@ -164,6 +166,39 @@ pub struct SessionCall<'a> {
 }
 
 impl SessionCall<'_> {
+    /// Notes in the audit log who has the server do what, and what came of it.
+    pub fn audit(&self, outcome: Fields<'_>) {
+        let client = &self.session.client;
+        let (id, request) = (client.id.to_string(), self.words());
+        let own = [
+            ("client", &*client.peer),
+            ("client-id", &id),
+            ("request", &request),
+        ];
+        let fields = [&own, outcome].concat();
+        let audit = &self.services.audit;
+        audit.note(self.visit.now_ms, &self.command.full_name, &fields);
+    }
+
+    /// The request as a text, without its secrets; only the beginning of a long one.
+    fn words(&self) -> String {
+        let request = self.args.request();
+        let mut text = String::new();
+        for (at, word) in request.iter().enumerate() {
+            if text.len() > AUDIT_TEXT_BYTES_MAX {
+                break;
+            }
+            let word = if (self.command.command.is_secret)(request, at) {
+                b"(redacted)"
+            } else {
+                &word[..word.len().min(AUDIT_TEXT_BYTES_MAX)]
+            };
+            text.push_str(if at == 0 { "" } else { " " });
+            text.push_str(&String::from_utf8_lossy(word));
+        }
+        text
+    }
+
     /// Replies with the lines of a HELP subcommand: the container's usage, then its subcommands.
     pub fn help(&mut self, container: &str, lines: &[&str]) -> Result {
         let head = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");

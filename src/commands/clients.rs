@@ -269,6 +269,7 @@ fn kill(call: &mut SessionCall<'_>) -> Result {
         Filter::parse(call.args)?
     };
     let killed = kill_all(call, &filter);
+    call.audit(&[("killed", &killed.to_string())]);
     match (is_old_form, killed) {
         (true, 0) => return Err(Error::plain("No such client")),
         (true, _) => call.reply.ok(),

@@ -76,6 +76,7 @@ fn set(call: &mut SessionCall<'_>) -> Result {
     call.services
         .change_config(|config| config.set_many(&pairs))
         .map_err(|error| Error::plain(error.to_string()))?;
+    call.audit(&[]);
     call.reply.ok();
     Ok(())
 }
@@ -98,6 +99,9 @@ fn resetstat(call: &mut SessionCall<'_>) -> Result {
     services.store.reset_totals();
     services.clients.reset_counters();
     services.vitals.reset();
+    if let Some(control) = services.tier_control() {
+        control.reset_counters();
+    }
     call.reply.ok();
     Ok(())
 }

@@ -350,6 +350,14 @@ impl Error {
     pub const TIMEOUT_NOT_AN_INTEGER: Self = Self::Fixed("timeout is not an integer or out of range");
     /// WAIT for a time that is over.
     pub const TIMEOUT_NEGATIVE: Self = Self::Fixed("timeout is negative");
+    /// TIER of a server that has no upstream.
+    pub const NO_UPSTREAM: Self = Self::Fixed("no upstream is configured");
+    /// TIER of a namespace that is not configured.
+    pub const NO_SUCH_NAMESPACE: Self = Self::Fixed("no such namespace");
+    /// TIER INVALIDATE REGEX with bytes that are no text.
+    pub const REGEX_NOT_TEXT: Self = Self::Fixed("a regular expression must be valid UTF-8");
+    /// TIER DEADLETTER with something that is no number of one.
+    pub const DEAD_LETTER_ID: Self = Self::Fixed("a dead letter's id is a number, or ALL");
     /// SHUTDOWN ABORT of nothing.
     pub const NO_SHUTDOWN: Self = Self::Fixed("No shutdown in progress.");
     /// SHUTDOWN that would lose what it was told to save.

@@ -58,6 +58,7 @@ mod stream_trim;
 mod streams;
 mod strings;
 mod substrings;
+mod tier;
 mod timed_fields;
 mod transactions;
 mod wait;
@@ -122,6 +123,7 @@ pub const GROUPS: &[(Group, &[Command])] = &[
     (group("server", 0), latency::COMMANDS),
     (group("server", 0), memory::COMMANDS),
     (group("server", 0), slowlog::COMMANDS),
+    (group("server", 0), tier::COMMANDS),
     (group("pubsub", 0), pubsub::COMMANDS),
     (group("scripting", 1 << 20), functions::COMMANDS),
     (group("server", 0), catalog::COMMANDS),

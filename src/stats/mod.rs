@@ -2,6 +2,7 @@
 
 pub mod allocator;
 pub mod counters;
+pub mod findings;
 pub mod histogram;
 pub mod info;
 pub mod latency;

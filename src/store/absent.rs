@@ -146,6 +146,17 @@ impl AbsentKeys {
         });
     }
 
+    /// Any key for which `concerns` holds may have been written.
+    pub fn overtake_where(&mut self, concerns: &dyn Fn(&[u8]) -> bool) {
+        let remembered = &mut self.remembered;
+        self.keys.retain(|key, of_key| {
+            if concerns(key) {
+                overtake(of_key, remembered);
+            }
+            !of_key.is_empty()
+        });
+    }
+
     fn position(&self, db: usize, key: &[u8]) -> Option<usize> {
         self.keys.get(key)?.iter().position(|(of_db, _)| *of_db == db)
     }

@@ -200,8 +200,11 @@ impl Shard {
         position.is_some()
     }
 
-    /// Removes the copies whose keys are wanted; see [`super::Store::drop_copies_of_shard`].
+    /// Removes the copies whose keys are wanted, and lets no fetch of such a key leave one; see [`super::Store::drop_copies_of_shard`].
     pub(super) fn drop_copies(&mut self, is_wanted: &dyn Fn(&[u8]) -> bool) -> usize {
+        if let Some(absent) = self.known_absent() {
+            absent.overtake_where(is_wanted);
+        }
         let mut dropped = 0;
         for db in 0..self.settings.databases {
             let Some(table) = self.keyspace(db).map(|keyspace| &keyspace.table) else {
@@ -211,9 +214,6 @@ impl Shard {
             let keys = positions.map(|position| table.get(position).key());
             let wanted: Vec<Box<[u8]>> = keys.filter(|key| is_wanted(key)).map(Box::from).collect();
             for key in wanted {
-                if let Some(absent) = self.known_absent() {
-                    absent.overtake(&key);
-                }
                 dropped += usize::from(self.drop_copy(db, &key, self.settings.hasher.hash(&key)));
             }
         }

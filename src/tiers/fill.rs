@@ -105,9 +105,12 @@ impl Tiers {
         if namespace.mode == TierMode::Off {
             return Some(Approach::Missing);
         }
+        namespace.stats.misses.add(1);
         // What a change needs to know must be here, whatever the policy says.
         let is_read = visit.freshness > Freshness::Sound;
+        namespace.stats.considered.add(u64::from(is_read));
         if is_read && !namespace.promotion.admits(hash.number(), visit.now_ms, self.pressure()) {
+            namespace.stats.unadmitted.add(1);
             return Some(Approach::Elsewhere);
         }
         Some(shard.absent().approach(visit.db, key, visit.now_ms))
@@ -133,6 +136,7 @@ impl Tiers {
                 let form = Form::Text;
                 let fetch = Fetch { key: name.key, ticket, form };
                 self.status.refreshes.add(1);
+                self.status.namespaces.load().of_key(&fetch.key).stats.refreshes.add(1);
                 self.submit(Work::Fill(vec![fetch]), name.db, bytes);
             }
         }

@@ -20,7 +20,8 @@ pub struct Passage {
 }
 
 impl Tiers {
-    /// Sends `request` to upstream. Requests arrive there in the order in which this is called.
+    /// Sends `request` to upstream. Requests arrive there in the order in which this is called. It counts for the
+    /// namespace of its first key.
     pub fn begin_forward(&self, entry: &'static Entry, request: Request<'_>, db: usize) -> Passage {
         let (sender, receiver) = oneshot::channel();
         let mut bytes = Vec::new();
@@ -30,6 +31,10 @@ impl Tiers {
             Some(taken) => Effect::Take(taken),
             None => Effect::of(entry, request),
         };
+        if let Some((at, _)) = entry.command.key_positions(request).first() {
+            let namespaces = self.status.namespaces.load();
+            namespaces.of_key(request.arg(*at)).stats.forwarded.add(1);
+        }
         self.submit(
             Work::Forward(Forward {
                 request: bytes,

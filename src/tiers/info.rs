@@ -31,7 +31,8 @@ pub fn publish(services: &Arc<Services>, status: &Arc<Status>, behind: &Arc<Behi
     let _ = services.tier_sections.set(Box::new(write));
 }
 
-fn stats(services: &Services, status: &Status) -> UpstreamStats {
+/// What those who report on upstream are told.
+pub fn stats(services: &Services, status: &Status) -> UpstreamStats {
     let now_ms = services.clock.monotonic_ms();
     UpstreamStats {
         link: status.state().name(),

@@ -33,7 +33,7 @@ impl Bench {
         config.upstream.backoff_max = Duration::from_millis(10);
         let config = config.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
-        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap()));
+        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
         let (fake, peers, switch) = Fake::new();
         let (orders, receiver) = mpsc::channel(16);
         let link = Link::new(

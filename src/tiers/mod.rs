@@ -9,7 +9,8 @@
 //! | `feed` | invalidations, and how stale a copy may be |
 //! | `effect`, `take` | which copies a write makes wrong, and which follow it |
 //! | `marked` | texts that a Forebay packed and marked, as clients are to see them |
-//! | `status`, `info` | what can be seen of all this |
+//! | `status`, `info`, `namespace_stats` | what can be seen of all this |
+//! | `control`, `health`, `invalidation` | what operators are told, and may have done |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
 //! | `namespaces`, `way` | by which rules a key is treated, and in what way a request goes |
@@ -30,6 +31,7 @@
 mod backoff;
 mod behind;
 mod breaker;
+mod control;
 mod databases;
 mod effect;
 #[cfg(test)]
@@ -37,13 +39,16 @@ mod fake;
 mod feed;
 mod fill;
 mod forward;
+mod health;
 mod info;
+mod invalidation;
 mod journal;
 mod link;
 #[cfg(test)]
 mod link_tests;
 mod login;
 mod marked;
+mod namespace_stats;
 mod namespaces;
 mod order;
 mod pipeline;
@@ -145,6 +150,8 @@ impl Tiers {
         };
         // Tiers that are started twice in a process, as tests do, leave the first one's hook in place.
         let _ = services.on_configure.set(Box::new(configure));
+        let weak = Arc::downgrade(&tiers);
+        let _ = services.tiers.set(weak);
         Ok(tiers)
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::namespace_stats::NamespaceStats;
 use super::promotion::{self, Promotion};
 use crate::config::{self, Config, PromotionPolicy, Rules, TierMode};
 use crate::values::prefix_map::PrefixMap;
@@ -18,6 +19,8 @@ pub struct Namespace {
     pub rules: Rules,
     /// What a key must do to be brought in.
     pub promotion: Arc<dyn Promotion>,
+    /// What was counted of it.
+    pub stats: Arc<NamespaceStats>,
 }
 
 /// All namespaces, by prefix.
@@ -28,11 +31,13 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Those of a configuration. Policies keep what they have learned, as far as `before` had the same.
+    /// Those of a configuration. Policies keep what they have learned, as far as `before` had the same, and counters go
+    /// on.
     pub fn of(config: &Config, before: Option<&Self>) -> Self {
         let build = |(index, namespace): (usize, config::Namespace)| {
             let policy = namespace.rules.promotion;
             let known = before.and_then(|before| before.named(&namespace.name));
+            let stats = known.map_or_else(Arc::default, |known| Arc::clone(&known.stats));
             let known = known.filter(|known| known.rules.promotion == policy);
             let promotion = known.map_or_else(|| new_promotion(policy), |known| Arc::clone(&known.promotion));
             let built = Namespace {
@@ -41,6 +46,7 @@ impl Namespaces {
                 mode: namespace.rules.mode_with(&config.upstream),
                 rules: namespace.rules,
                 promotion,
+                stats,
             };
             (namespace.prefix, built)
         };

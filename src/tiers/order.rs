@@ -100,14 +100,17 @@ impl Fetch {
     /// Hands the result over to the store, at this Unix time.
     pub fn land(&self, fetched: Fetched<'_>, db: usize, now_ms: u64, store: &Store, status: &Status) {
         let visit = Visit::new(db, now_ms);
-        let tally = match store.land(&self.key, self.ticket, fetched, visit) {
-            Landing::Resident => &status.fills,
-            Landing::Missing => &status.fills_missing,
-            Landing::NotKept => &status.fills_not_kept,
-            Landing::Overtaken => &status.fills_tainted,
-            Landing::Failed(_) => &status.fill_errors,
+        let namespaces = status.namespaces.load();
+        let own = &namespaces.of_key(&self.key).stats;
+        let (tally, of_namespace) = match store.land(&self.key, self.ticket, fetched, visit) {
+            Landing::Resident => (&status.fills, &own.fills),
+            Landing::Missing => (&status.fills_missing, &own.missing),
+            Landing::NotKept => (&status.fills_not_kept, &own.not_kept),
+            Landing::Overtaken => (&status.fills_tainted, &own.tainted),
+            Landing::Failed(_) => (&status.fill_errors, &own.errors),
         };
         tally.add(1);
+        of_namespace.add(1);
     }
 }
 

@@ -71,9 +71,15 @@ impl Tally {
         self.0.fetch_add(amount, Relaxed);
     }
 
-    /// Takes back what was counted too soon.
+    /// Takes back what was counted too soon, unless a reset did so already.
     pub fn take_back(&self, amount: u64) {
-        self.0.fetch_sub(amount, Relaxed);
+        let less = |number: u64| Some(number.saturating_sub(amount));
+        let _always_changes = self.0.fetch_update(Relaxed, Relaxed, less);
+    }
+
+    /// Begins anew from zero.
+    pub fn reset(&self) {
+        self.0.store(0, Relaxed);
     }
 
     /// The number.
@@ -218,6 +224,33 @@ impl Status {
         self.is_off.load(Relaxed)
     }
 
+    /// Sets all counters and latencies to zero.
+    pub fn reset_counters(&self) {
+        let tallies = [
+            &self.fills,
+            &self.fills_missing,
+            &self.fills_not_kept,
+            &self.fills_tainted,
+            &self.fill_errors,
+            &self.filled_reads,
+            &self.refreshes,
+            &self.unkept_reads,
+            &self.forwarded,
+            &self.relayed,
+            &self.timeouts,
+            &self.refused,
+            &self.invalidations,
+            &self.flushes,
+            &self.connects,
+            &self.failures,
+        ];
+        tallies.into_iter().for_each(Tally::reset);
+        self.latencies.reset();
+        for (_, namespace) in self.namespaces.load().iter() {
+            namespace.stats.reset();
+        }
+    }
+
     /// Whether there is a connection.
     pub fn state(&self) -> LinkState {
         LinkState::ALL[usize::from(self.state.load(Relaxed))]
@@ -254,6 +287,11 @@ impl Status {
     /// Tells of the next silence.
     pub fn silences(&self) -> watch::Receiver<u64> {
         self.silences.subscribe()
+    }
+
+    /// Why there is no connection, or why there was none the last time; empty if there always was.
+    pub fn why_down(&self) -> String {
+        String::clone(&self.trouble.load())
     }
 
     /// The error for who needs the link while it is down.

@@ -2,6 +2,7 @@
 //! tier tests must contain. Without a redis-server on the machine these tests pass and say so.
 
 mod compression;
+mod control;
 mod faults;
 mod fills;
 mod outage;
