@@ -63,10 +63,15 @@ fn router(health: &Arc<Health>, services: &Arc<Services>) -> Router {
             get(|| async { json((StatusCode::OK, health::LIVE.to_owned())) }),
         )
         .route("/health/ready", get(ready).with_state(Arc::clone(health)))
+        .route("/health", get(report).with_state(Arc::clone(health)))
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> impl IntoResponse {
     json(health.readiness())
+}
+
+async fn report(State(health): State<Arc<Health>>) -> impl IntoResponse {
+    json(health.report())
 }
 
 fn json((status, body): (StatusCode, String)) -> impl IntoResponse {

@@ -253,6 +253,39 @@ fn a_lost_upstream_degrades_and_does_not_unready() {
 }
 
 #[test]
+fn health_tells_what_is_wrong_and_what_to_do() {
+    let (server, port) = server_with_http(&["--maxclients", "2"]);
+    let well = r#"{"status":"ok","score":100,"findings":[]}"#;
+    let is_well = || get(port, "/health").body == well;
+    assert!(
+        Deadline::after(PATIENCE).poll(is_well),
+        "{}",
+        get(port, "/health").body
+    );
+    let mut clients = [server.connect(), server.connect()];
+    for client in &mut clients {
+        client.call(&["PING"]).unwrap();
+    }
+    let full = get(port, "/health");
+    assert_eq!(
+        (full.status, full.body.contains("2 of 2 clients are connected")),
+        (200, true),
+        "{}",
+        full.body
+    );
+    let nobody = format!("redis://127.0.0.1:{}", free_port());
+    let (_cut_off, port) = server_with_http(&["--upstream", &nobody]);
+    let down = get(port, "/health").body;
+    for part in [
+        r#"{"status":"down","score":40,"#,
+        "upstream can't be asked: ",
+        r#""what_to_do":"see that upstream runs"#,
+    ] {
+        assert!(down.contains(part), "{down}");
+    }
+}
+
+#[test]
 fn other_paths_and_methods_are_refused() {
     let (_server, port) = server_with_http(&[]);
     assert_eq!(get(port, "/").status, 404);
