@@ -81,7 +81,7 @@ fn check(method: &str) {
     let (mut near, mut direct, mut model) = (f.connect(), u.connect(), twin.connect());
     for (key, text) in texts() {
         for server in [&mut direct, &mut model] {
-            server.call(&[b"SET", key.as_bytes(), &text]).unwrap();
+            server.call(&[&b"SET"[..], key.as_bytes(), &text]).unwrap();
             server.call(&["RPUSH", "names", &key]).unwrap();
         }
     }
@@ -125,9 +125,9 @@ fn check_marked(args: &[&str]) {
     let (mut near, mut direct) = (f.connect(), u.connect());
     for (key, method) in [("lz4", Method::Lz4), ("zstd", Method::Zstd)] {
         let (text, marked) = marked_text(method);
-        direct.call(&[b"SET", key.as_bytes(), &marked]).unwrap();
+        direct.call(&[&b"SET"[..], key.as_bytes(), &marked]).unwrap();
         direct
-            .call(&[b"SET", b"broken", &marked[..marked.len() - 1]])
+            .call(&[&b"SET"[..], b"broken", &marked[..marked.len() - 1]])
             .unwrap();
         settle(&mut near);
         for _ in 0..2 {
@@ -161,7 +161,7 @@ fn commands_find_the_plain_text_of_a_marked_one() {
     let f = near_cache(&u, &[]);
     let (mut near, mut direct) = (f.connect(), u.connect());
     let (text, marked) = marked_text(Method::Zstd);
-    direct.call(&[b"SET", b"k", &marked]).unwrap();
+    direct.call(&[&b"SET"[..], b"k", &marked]).unwrap();
     settle(&mut near);
     assert_eq!(ask(&mut near, &["STRLEN", "k"]), format!(":{}", text.len()));
     assert_eq!(ask(&mut near, &["GETRANGE", "k", "0", "5"]), "\"a text\"");
