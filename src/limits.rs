@@ -130,6 +130,15 @@ pub const DEAD_LETTERS_MAX: usize = 10_000;
 /// Their bytes.
 pub const DEAD_LETTERS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Copies that are compared with upstream in one go.
+pub const CHECK_ROUND_MAX: usize = 1024;
+
+/// Keys that one SCAN of upstream is asked for.
+pub const SCAN_KEYS_PER_CALL: usize = 1000;
+
+/// Bytes of a file with names of hot keys that is read at start.
+pub const WARM_FILE_BYTES_MAX: u64 = 1 << 30;
+
 /// Dirty keys that are carried upstream together: enough for a million a second at a round trip of a millisecond.
 pub const CARRIED_TOGETHER_MAX: usize = 1024;
 

@@ -7,9 +7,8 @@ use super::error::Error;
 use super::spec::*;
 use crate::config::DebugAccess;
 use crate::resp::{Protocol, Reply};
-use crate::store::{EntryRef, Key, ObjectRef, Value, Visit, rdb};
-use crate::values::digest;
-use crate::values::text::{INTEGER_BYTES_MAX, Text};
+use crate::store::{EntryRef, Key, Visit, digest};
+use crate::values::text::Text;
 
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
@@ -169,26 +168,10 @@ fn digest_value(call: &mut SessionCall<'_>) -> Result {
         let key = Key::find(&mut shard, name, hash, call.visit);
         let digest = key
             .entry()
-            .map_or(0, |entry| digest_of(entry.value(), call.visit.now_ms));
+            .map_or(0, |entry| digest(entry.value(), call.visit.now_ms));
         call.reply.simple(&format!("{digest:040x}"));
     }
     Ok(())
-}
-
-/// A number for the contents of a value, whatever its representation; the order counts where the type has one.
-fn digest_of(value: Value<'_>, now_ms: u64) -> u64 {
-    let unordered = |digests: &mut dyn Iterator<Item = u64>| digests.fold(1, u64::wrapping_add);
-    match value {
-        Value::Object(ObjectRef::Hash(hash)) => unordered(&mut hash.iter().map(|field| {
-            let name = digest::bits(field.name);
-            digest::bits(field.value).rotate_left(1) ^ name
-        })),
-        Value::Object(ObjectRef::Set(set)) => unordered(&mut set.iter().map(|member| {
-            let mut scratch = [0; INTEGER_BYTES_MAX];
-            digest::bits(member.as_bytes(&mut scratch))
-        })),
-        other => digest::bits(&rdb::encode(other, now_ms).unwrap_or_default()),
-    }
 }
 
 fn object(call: &mut SessionCall<'_>) -> Result {

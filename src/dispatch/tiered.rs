@@ -131,6 +131,10 @@ async fn write(run: Run<'_>, tiers: &Tiers, worker: &Worker, out: &mut Vec<u8>) 
             return Ok(());
         }
     }
+    if tiers.marks(run.entry, run.request) {
+        // Upstream has texts in a form that it can't change.
+        return Err(Error::OutOfMemory);
+    }
     forward(run, tiers, worker, out).await
 }
 

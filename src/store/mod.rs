@@ -5,6 +5,7 @@
 
 mod absent;
 mod attention;
+mod digest;
 mod dirty;
 mod entry;
 pub mod events;
@@ -20,6 +21,7 @@ mod object;
 mod plain;
 pub mod rdb;
 mod reclaim;
+mod sample;
 mod scan;
 mod shard;
 mod sweep;
@@ -38,6 +40,7 @@ use parking_lot::Mutex;
 
 pub use absent::Approach;
 pub use attention::{FullName, Ticket, Watch};
+pub use digest::digest;
 pub use dirty::{Noted, Settled, SharedName};
 pub use entry::{Entry, EntryRef};
 pub use events::Class;

@@ -15,8 +15,10 @@ use super::namespaces::Namespace;
 use super::status::{LinkState, tuning};
 use crate::commands::error::Error;
 use crate::config::TierMode;
+use crate::limits::CHECK_ROUND_MAX;
 use crate::stats::findings::Finding;
 use crate::stats::histogram::Distribution;
+use crate::store::FullName;
 use crate::tier_control::{Figure, Later, Letters, Page, Reach, Result, Selection, Target, TierControl};
 
 impl TierControl for Tiers {
@@ -69,7 +71,7 @@ impl TierControl for Tiers {
     }
 
     fn is_warm(&self) -> bool {
-        true
+        self.warming.is_ready(self.services.config.load().warming.ready_percent)
     }
 
     fn reset_counters(&self) {
@@ -95,8 +97,16 @@ impl TierControl for Tiers {
         })
     }
 
-    fn warm(&self, _selection: Selection, _db: usize) -> Later<'_, u64> {
-        later(Err(not_built("TIER WARM")))
+    fn warm(&self, selection: Selection, db: usize) -> Later<'_, u64> {
+        Box::pin(async move {
+            match selection {
+                Selection::Keys(keys) => {
+                    let names = keys.into_iter().map(|key| FullName { db, key });
+                    Ok(self.queue_warming(names) as u64)
+                }
+                Selection::Match(glob) => self.warm_matching(&glob, db).await,
+            }
+        })
     }
 
     fn drain(&self, patience: Option<Duration>) -> Later<'_, u64> {
@@ -134,8 +144,15 @@ impl TierControl for Tiers {
         self.on_disk(move |behind| behind.drop_letters(id(which)).map(|count| count as u64))
     }
 
-    fn check(&self, _count: usize) -> Later<'_, Page> {
-        later(Err(not_built("TIER CHECK")))
+    fn check(&self, count: usize) -> Later<'_, Page> {
+        Box::pin(async move {
+            let found = self.begin_check(count.min(CHECK_ROUND_MAX)).await.unwrap_or_default();
+            Ok(vec![
+                number("checked", found.checked),
+                number("mismatched", found.mismatched),
+                number("dropped", found.mismatched),
+            ])
+        })
     }
 }
 
@@ -160,10 +177,6 @@ fn letter_page(letter: &Letter) -> Page {
 
 fn not_built(what: &str) -> Error {
     Error::plain(format!("{what} is not built yet"))
-}
-
-fn later<'a, T: Send + 'a>(result: Result<T>) -> Later<'a, T> {
-    Box::pin(std::future::ready(result))
 }
 
 /// A figure under its name.

@@ -2,7 +2,7 @@
 
 use super::take::Taken;
 use crate::commands::index::Entry;
-use crate::commands::spec::{KEYSPACE, Mode, WRITE};
+use crate::commands::spec::{KEYSPACE, Mode, OWNER, WRITE};
 use crate::resp::Request;
 use crate::store::Store;
 
@@ -13,6 +13,8 @@ pub enum Effect {
     Nothing,
     /// Those of these keys, in whatever database.
     Keys(Box<[Box<[u8]>]>),
+    /// It only reads, and may show its client something newer than the copies of these keys.
+    Seen(Box<[Box<[u8]>]>),
     /// That of its key, unless it takes the new value: see [`Taken`].
     Take(Box<Taken>),
     /// All.
@@ -25,17 +27,19 @@ impl Effect {
         if entry.command.flags.contains(KEYSPACE | WRITE) {
             return Self::Everything;
         }
-        if !entry.command.writes_keys() {
-            return Self::Nothing;
-        }
         let keys = entry.command.key_positions(request).into_iter();
+        if !entry.command.writes_keys() {
+            let tells_values = !entry.command.flags.intersects(KEYSPACE.or(OWNER)) && keys.len() > 0;
+            let seen = || keys.map(|(at, _)| request.arg(at).into()).collect();
+            return if tells_values { Self::Seen(seen()) } else { Self::Nothing };
+        }
         let written = keys.filter(|(_, access)| access.mode != Mode::Read);
         Self::Keys(written.map(|(at, _)| request.arg(at).into()).collect())
     }
 
-    /// Whether any copy may be wrong.
+    /// Whether it writes.
     pub fn is_any(&self) -> bool {
-        *self != Self::Nothing
+        !matches!(self, Self::Nothing | Self::Seen(_))
     }
 
     /// Removes the copies, and sees to it that no fetch under way leaves one.
@@ -43,7 +47,7 @@ impl Effect {
         match self {
             Self::Nothing => {}
             Self::Take(taken) => _ = store.invalidate(taken.key()),
-            Self::Keys(keys) => keys.iter().for_each(|key| _ = store.invalidate(key)),
+            Self::Keys(keys) | Self::Seen(keys) => keys.iter().for_each(|key| _ = store.invalidate(key)),
             Self::Everything => store.invalidate_all(now_ms),
         }
     }
@@ -79,7 +83,8 @@ mod tests {
         assert_eq!(effect("BITOP AND to a b"), keys(&["to"]));
         assert_eq!(effect("FLUSHALL"), Effect::Everything);
         assert_eq!(effect("SWAPDB 0 1"), Effect::Everything);
-        assert_eq!(effect("GET k"), Effect::Nothing);
+        assert_eq!(effect("GET k"), Effect::Seen([b"k"[..].into()].into()));
+        assert_eq!(effect("TTL k"), Effect::Nothing);
         assert_eq!(effect("DBSIZE"), Effect::Nothing);
     }
 }

@@ -127,7 +127,13 @@ impl Tiers {
         let now_ms = self.services.clock.unix_ms();
         for name in names {
             let store = &self.services.store;
+            if !self.may_have(&name.key) {
+                continue;
+            }
             let mut shard = store.lock(store.hash(&name.key));
+            if shard.is_dirty(name.db, &name.key) {
+                continue;
+            }
             let approach = shard.absent().approach(name.db, &name.key, now_ms);
             drop(shard);
             // Nobody waits for it, and who else fetches it does so for all.

@@ -51,6 +51,24 @@ impl Tiers {
     }
 }
 
+impl Tiers {
+    /// Has upstream run a request of our own that changes nothing; its reply in RESP3. An error reply is an error.
+    pub(super) async fn ask_upstream(&self, words: &[&[u8]], db: usize) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        let mut request = Vec::new();
+        push_request(&mut request, words.iter().copied());
+        let (len, effect, answer) = (request.len(), Effect::Nothing, Some(sender));
+        let forward = Forward {
+            request,
+            effect,
+            answer,
+        };
+        self.submit(Work::Forward(forward), db, len);
+        let ended = || Err(Error::Upstream("the link has ended".into()));
+        receiver.await.unwrap_or_else(|_| ended())
+    }
+}
+
 /// The form of the reply in RESP2.
 fn form(entry: &Entry, request: Request<'_>) -> Resp2Form {
     /// Words of a request that names a key and nothing else.

@@ -14,6 +14,7 @@
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
 //! | `namespaces`, `way` | by which rules a key is treated, and in what way a request goes |
+//! | `upkeep`, `warm`, `check` | what is done for the copies beside all requests |
 //! | `behind`, `journal` | changes that are made here and carried upstream later |
 //! | `upstream`, `login`, `wire`, `databases` | connections: real or scripted, logging in, bytes, SELECT |
 //!
@@ -31,6 +32,7 @@
 mod backoff;
 mod behind;
 mod breaker;
+mod check;
 mod control;
 mod databases;
 mod effect;
@@ -59,12 +61,14 @@ mod relay;
 mod session_link;
 mod status;
 mod take;
+mod upkeep;
 mod upstream;
+mod warm;
 mod way;
 mod wire;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -102,6 +106,8 @@ pub struct Tiers {
     orders: mpsc::Sender<Order>,
     /// Changes that are carried later.
     pub behind: Arc<Behind>,
+    /// Keys that are brought in ahead.
+    warming: warm::Queue,
 }
 
 impl Tiers {
@@ -121,7 +127,7 @@ impl Tiers {
         let breaker = breaker::by_name(config.upstream.breaker.name());
         let status = Status::new(breaker.expect("the configuration names policies that exist"), &config);
         let status = Arc::new(status);
-        let behind = Arc::new(Behind::new(services));
+        let behind = Arc::new(Behind::new(services, &status));
         if status.namespaces.load().defers() {
             behind.open(&config)?;
         }
@@ -134,14 +140,16 @@ impl Tiers {
         );
         info::publish(services, &status, &behind);
         let carrier = Carrier::new(&behind, &status, sender.clone());
-        run_on_own_thread(link, carrier)?;
         let tiers = Arc::new(Self {
             services: Arc::clone(services),
             upstream,
             status,
             orders: sender,
             behind,
+            warming: warm::Queue::default(),
         });
+        tiers.load_warm_keys();
+        run_on_own_thread(link, carrier, Arc::downgrade(&tiers))?;
         let hooked = Arc::downgrade(&tiers);
         let configure = move |config: &Config| {
             if let Some(tiers) = hooked.upgrade() {
@@ -185,6 +193,7 @@ impl Tiers {
         if tokio::time::timeout(grace, self.behind.drained()).await.is_err() {
             tracing::warn!(keys = self.behind.dirty_keys(), "left in the journal, to be carried after the next start");
         }
+        self.save_warm_keys();
         if let Err(error) = self.behind.close() {
             tracing::error!(%error, "the journal can't be closed");
         }
@@ -249,7 +258,7 @@ impl Tiers {
 }
 
 /// Runs the link on a thread that nothing else delays. Returns after its first attempt to connect.
-fn run_on_own_thread(link: Link, carrier: Carrier) -> io::Result<()> {
+fn run_on_own_thread(link: Link, carrier: Carrier, tiers: Weak<Tiers>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -258,8 +267,10 @@ fn run_on_own_thread(link: Link, carrier: Carrier) -> io::Result<()> {
         // Who starts the tiers may have given up.
         runtime.block_on(async {
             let carrying = tokio::spawn(carrier.run());
+            let tending = tokio::spawn(upkeep::run(tiers));
             link.run(move || _ = sender.send(())).await;
             carrying.abort();
+            tending.abort();
         });
     };
     std::thread::Builder::new()

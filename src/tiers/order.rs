@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::behind::Carried;
+use super::check::Comparison;
 use super::effect::Effect;
 use super::status::{Permit, Status};
 use crate::commands::error::Error;
@@ -42,6 +43,8 @@ pub enum Work {
     Forward(Forward),
     /// Send these requests, each of which gives a key the state that it has here.
     Carry(Vec<u8>, Vec<Carried>),
+    /// Compare these copies with what upstream has.
+    Compare(Vec<Comparison>),
     /// Answer when everything upstream did so far has arrived.
     Barrier(oneshot::Sender<()>),
 }
@@ -90,8 +93,8 @@ impl Work {
                 }
             }
             Self::Forward(mut forward) => forward.answer(Err(error.clone())),
-            // Who waits for the barrier, or for the states to arrive, sees that they are gone.
-            Self::Barrier(_) | Self::Carry(..) => {}
+            // Who waits for the barrier, for the states to arrive, or for findings, sees that they are gone.
+            Self::Barrier(_) | Self::Carry(..) | Self::Compare(_) => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::behind::Carried;
+use super::check::{Comparison, Original};
 use super::databases::{Databases, Step};
 use super::effect::Effect;
 use super::feed;
@@ -99,6 +100,8 @@ enum Expected {
     Answer(Forward),
     /// Whether a state was taken over.
     Carried(Carried),
+    /// A value to compare a copy with.
+    Compared(Comparison),
     /// Nobody wants to know.
     Forgotten,
     /// A barrier, or a probe of an idle link.
@@ -316,6 +319,13 @@ impl Pipeline {
                     last.permit = Some(permit);
                 }
             }
+            Work::Compare(comparisons) => {
+                for comparison in comparisons {
+                    push_fetch(&mut self.outgoing, comparison.form, &comparison.name.key);
+                    self.wait_for(Expected::TimeToLive, deadline_ms, None, now);
+                    self.wait_for(Expected::Compared(comparison), deadline_ms, None, now);
+                }
+            }
             Work::Barrier(waiting) => {
                 push_text_request(&mut self.outgoing, &["PING"]);
                 let reply = Expected::Pong {
@@ -340,13 +350,7 @@ impl Pipeline {
         let last = fetches.len() - 1;
         let mut permit = Some(permit);
         for (index, fetch) in fetches.into_iter().enumerate() {
-            let value = match fetch.form {
-                Form::Text => &b"GET"[..],
-                Form::Payload => b"DUMP",
-            };
-            for name in [b"PTTL", value] {
-                push_request(&mut self.outgoing, [name, &fetch.key].into_iter());
-            }
+            push_fetch(&mut self.outgoing, fetch.form, &fetch.key);
             self.wait_for(Expected::TimeToLive, deadline_ms, None, now);
             let permit = permit.take_if(|_| index == last);
             self.wait_for(Expected::Value { fetch, db }, deadline_ms, permit, now);
@@ -367,6 +371,7 @@ impl Pipeline {
         match awaited.reply {
             Expected::Selected | Expected::Forgotten => {}
             Expected::Carried(state) => state.answer(frame),
+            Expected::Compared(comparison) => self.compare(&comparison, frame, awaited.sent, now),
             Expected::Tried { database } => {
                 self.databases.learn(database, refusal(frame));
                 if let Some(order) = self.held.take() {
@@ -468,6 +473,23 @@ impl Pipeline {
         copy_deadline_ms(upstream_deadline_ms, ttl_max_ms, rules.ttl_jitter_percent, now.unix_ms, random)
     }
 
+    /// Compares a copy with the reply to GET or DUMP, and that to PTTL before it. One that says nothing about the value
+    /// proves nothing.
+    fn compare(&self, comparison: &Comparison, value: Frame<'_>, sent: Moment, now: Moment) {
+        let Ok(left_ms) = self.time_to_live else { return };
+        let value = match value.as_bulk() {
+            None if value.is_error() => return,
+            None => None,
+            Some(bytes) => match self.kept(comparison.form, bytes, u64::MAX) {
+                None => return,
+                kept => kept,
+            },
+        };
+        let deadline_ms = (left_ms >= 0).then(|| sent.unix_ms + left_ms as u64);
+        let original = Original { value, deadline_ms };
+        comparison.settle(&original, now.unix_ms, &self.services, &self.status.checks);
+    }
+
     /// The value, if it may be kept: it is known here, and not too large, neither as it came nor plain in memory. A text
     /// that a Forebay has marked is plain then.
     fn kept<'f>(&self, form: Form, bytes: &'f [u8], bytes_max: u64) -> Option<Decoded<'f>> {
@@ -485,10 +507,8 @@ impl Pipeline {
 
     /// The value as the rules have it kept.
     fn packed<'f>(&self, value: Decoded<'f>, rules: &Rules) -> Decoded<'f> {
-        let method = match rules.compression {
-            Compression::None => return value,
-            Compression::Lz4 => Method::Lz4,
-            Compression::Zstd => Method::Zstd,
+        let Some(method) = method(rules.compression) else {
+            return value;
         };
         let value = value.packed(method, rules.compression_min_bytes as usize);
         if let Some(saved_bytes) = value.saved_bytes() {
@@ -518,7 +538,7 @@ impl Pipeline {
                     self.refuse(order, &error, now);
                 }
             }
-            Expected::Carried(_) => awaited.reply = Expected::Forgotten,
+            Expected::Carried(_) | Expected::Compared(_) => awaited.reply = Expected::Forgotten,
             Expected::Selected | Expected::TimeToLive | Expected::Forgotten => {}
         }
     }
@@ -553,6 +573,26 @@ fn is_no_text(reply: Frame<'_>) -> bool {
     reply
         .as_error()
         .is_some_and(|error| error.starts_with(b"WRONGTYPE"))
+}
+
+/// How texts are packed.
+pub fn method(compression: Compression) -> Option<Method> {
+    match compression {
+        Compression::None => None,
+        Compression::Lz4 => Some(Method::Lz4),
+        Compression::Zstd => Some(Method::Zstd),
+    }
+}
+
+/// Appends the requests for a key's time to live and its value.
+fn push_fetch(out: &mut Vec<u8>, form: Form, key: &[u8]) {
+    let value = match form {
+        Form::Text => &b"GET"[..],
+        Form::Payload => b"DUMP",
+    };
+    for name in [b"PTTL", value] {
+        push_request(out, [name, key].into_iter());
+    }
 }
 
 /// The error that a reply is, if it is one.

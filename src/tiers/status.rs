@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::breaker::{Breaker, Tuning};
 use crate::commands::error::Error;
+use super::check::CheckCounts;
 use super::namespaces::Namespaces;
 use crate::config::{Config, Upstream as Settings};
 use crate::limits::{LINK_ORDERS_MAX, LINK_PENDING_BYTES_MAX};
@@ -127,6 +128,10 @@ pub struct Status {
     pub fill_errors: Tally,
     /// Keys that reads asked for in vain and then found in L1, after a fetch.
     pub filled_reads: Tally,
+    /// Keys that were brought in before anybody asked for them.
+    pub warmed: Tally,
+    /// What comparisons with upstream found.
+    pub checks: CheckCounts,
     /// Copies that were fetched anew while they were served.
     pub refreshes: Tally,
     /// Keys that reads waited for and that are not kept in L1.
@@ -199,6 +204,8 @@ impl Status {
             packing_saved_bytes: Tally::default(),
             fill_errors: Tally::default(),
             filled_reads: Tally::default(),
+            warmed: Tally::default(),
+            checks: CheckCounts::default(),
             refreshes: Tally::default(),
             unkept_reads: Tally::default(),
             forwarded: Tally::default(),
@@ -234,6 +241,9 @@ impl Status {
             &self.fill_errors,
             &self.filled_reads,
             &self.refreshes,
+            &self.warmed,
+            &self.checks.checked,
+            &self.checks.mismatched,
             &self.unkept_reads,
             &self.forwarded,
             &self.relayed,

@@ -92,6 +92,13 @@ impl Tiers {
         drained.map_err(|_| Error::Upstream("writes from before could not be carried there in time".into()))
     }
 
+    /// Whether upstream may have packed and marked texts under some of the request's keys.
+    pub fn marks(&self, entry: &Entry, request: Request<'_>) -> bool {
+        let namespaces = self.status.namespaces.load();
+        let mut keys = entry.command.key_positions(request).into_iter();
+        keys.any(|(at, _)| namespaces.of_key(request.arg(at)).rules.compresses_upstream)
+    }
+
     /// Whether an absent key may be upstream's.
     pub fn may_have(&self, key: &[u8]) -> bool {
         self.status.namespaces.load().of_key(key).mode != TierMode::Off

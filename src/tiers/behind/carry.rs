@@ -10,6 +10,8 @@ use super::super::wire::push_request;
 use crate::resp::Frame;
 use crate::store::rdb;
 use crate::store::{EntryRef, KeyHash, Settled, SharedName, Value};
+use crate::tiers::pipeline::method;
+use crate::values::compression;
 use crate::values::text::Text;
 
 /// Words with which an error begins that goes away by itself.
@@ -142,12 +144,28 @@ impl Behind {
         match entry.filter(|_| !is_dead).map(EntryRef::value) {
             None => push_removal(out, key),
             Some(Value::Text(Text::Int(number))) => push_text(out, key, digits.format(number).as_bytes(), deadline_ms),
-            Some(Value::Text(Text::Bytes(value))) => push_text(out, key, value, deadline_ms),
+            Some(Value::Text(Text::Bytes(value))) => {
+                let packed = self.packed(key, value);
+                push_text(out, key, packed.as_deref().unwrap_or(value), deadline_ms);
+            }
             Some(value) => match rdb::encode(value, now_ms) {
                 Some(payload) => push_payload(out, key, &payload, deadline_ms),
                 None => push_removal(out, key),
             },
         }
+    }
+
+    /// A text as upstream is to have it, packed and marked; `None` if that is as it is. One that could not be kept here
+    /// when it is fetched again stays plain, since upstream may be asked to change it.
+    fn packed(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        let namespaces = self.status.namespaces.load();
+        let rules = &namespaces.of_key(key).rules;
+        let bytes = value.len() as u64;
+        let is_wanted = rules.compresses_upstream
+            && bytes >= rules.compression_min_bytes
+            && bytes <= rules.fill_value_max_bytes;
+        let method = method(rules.compression).filter(|_| is_wanted)?;
+        Some(compression::mark(&compression::pack(method, value)?))
     }
 
     /// Upstream has a state.

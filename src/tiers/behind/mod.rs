@@ -42,13 +42,14 @@ use ledger::Ledger;
 
 use super::journal::dead_letters::DeadLetters;
 use super::journal::{self, Journal};
-use super::status::Tally;
+use super::status::{Status, Tally};
 use crate::config::{Config, JournalSync};
 use crate::services::Services;
 
 /// What there is to carry, and what was counted.
 pub struct Behind {
     services: Arc<Services>,
+    status: Arc<Status>,
     files: OnceLock<Files>,
     ledger: Mutex<Ledger>,
     /// There is something to carry, or somebody waits.
@@ -85,9 +86,10 @@ pub struct Counts {
 
 impl Behind {
     /// Without a journal: see [`Behind::open`].
-    pub fn new(services: &Arc<Services>) -> Self {
+    pub fn new(services: &Arc<Services>, status: &Arc<Status>) -> Self {
         Self {
             services: Arc::clone(services),
+            status: Arc::clone(status),
             files: OnceLock::new(),
             ledger: Mutex::default(),
             work: Notify::new(),
