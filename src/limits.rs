@@ -191,9 +191,29 @@ pub const FEED_PROBE_MS: u64 = 1_000;
 /// Times that a key is fetched for one request when somebody writes it all the time; then the request is forwarded.
 pub const FILL_ROUNDS_MAX: usize = 3;
 
-/// Connections to upstream of sessions that use commands which only upstream knows. Upstream takes 10,000 clients
-/// by default, and other Forebays may share it.
-pub const SESSION_LINKS_MAX: usize = 4096;
+/// Connections to upstream for sessions that a worker keeps while no session needs them. A few serve thousands of
+/// sessions, as each has one for a round trip only.
+pub const IDLE_SESSION_LINKS_PER_WORKER_MAX: usize = 32;
+
+/// The same for all workers together: upstream has 10,000 places by default, and other Forebays may share it.
+pub const IDLE_SESSION_LINKS_MAX: usize = 256;
+
+/// After so long an idle connection of that kind is closed.
+pub const IDLE_SESSION_LINK_MS_MAX: u64 = 30_000;
+
+/// How often idle connections are looked after.
+pub const IDLE_SESSION_LINK_CHECK_MS: u64 = 1_000;
+
+/// A connection that was idle for longer has to answer a PING before it is trusted with a request that must not be
+/// lost: upstream, or something on the way, may have closed it. A busy one need not: it costs a round trip.
+pub const SESSION_LINK_TRUST_MS: u64 = 100;
+
+/// Requests of a worker's sessions that are under way at upstream each on a connection of its own, beyond which the
+/// next one waits for one of these. Upstream executes one after the other anyhow.
+pub const SESSION_LINKS_EAGER: usize = 16;
+
+/// How long it waits. Then it gets a connection of its own: the others may be commands that block.
+pub const SESSION_LINK_PATIENCE_MS: u64 = 50;
 
 /// Bytes of a segment of the journal for records: few files, and deleting one costs milliseconds.
 pub const JOURNAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;

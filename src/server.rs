@@ -32,7 +32,13 @@ const CLOSE_PERIOD: Duration = Duration::from_millis(10);
 
 /// Runs a server until SIGTERM, SIGINT or SHUTDOWN. Fails if it can't start.
 pub fn run(mut config: Config, config_file: Option<std::path::PathBuf>) -> io::Result<()> {
-    config.network.clients_max = descriptors::reserve(config.network.clients_max)?;
+    let upstream = &config.upstream;
+    let links_max = if upstream.addresses.is_empty() {
+        0
+    } else {
+        upstream.sessions_max
+    };
+    config.network.clients_max = descriptors::reserve(config.network.clients_max, links_max)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

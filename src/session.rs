@@ -52,7 +52,7 @@ pub struct Session {
     watches: Option<Box<Watches>>,
     /// What the client listens to.
     pub subscriptions: Subscriptions,
-    /// The session's own connection to upstream, once it has used a command that only upstream knows.
+    /// The session's own connection to upstream, while it has state there.
     pub upstream: Option<Box<SessionLink>>,
 }
 

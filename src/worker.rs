@@ -10,7 +10,7 @@ use crate::net::lookahead::Lookahead;
 use crate::services::Services;
 use crate::stats::counters::WorkerCounters;
 use crate::store::FullName;
-use crate::tiers::Tiers;
+use crate::tiers::{Pool, Tiers};
 
 /// One worker's view of the server. Stays on its thread.
 pub struct Worker {
@@ -20,6 +20,8 @@ pub struct Worker {
     /// The journal's last record that a command of this worker appended, and the last of which it is known that
     /// replies may tell of it.
     deferred: Cell<(u64, u64)>,
+    /// Connections to upstream that no session needs at the moment.
+    pub idle_links: Pool,
     /// This worker's counters.
     pub counters: Arc<WorkerCounters>,
     /// Buffers for connections that read or write.
@@ -39,6 +41,7 @@ impl Worker {
             services,
             tiers,
             deferred: Cell::default(),
+            idle_links: Pool::default(),
             counters,
             buffers,
             lookaheads,

@@ -34,7 +34,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("RESET", 1, "", &[], ALWAYS, "6.2.0", "O(1)", Handler::Session(reset),
                  "Puts the connection back as it was when it opened."),
     Command::new("SELECT", 2, "index", &[], LOADING.or(STALE).or(FAST), "1.0.0", "O(1)", Handler::Session(select),
-                 "Switches the connection to another database."),
+                 "Switches the connection to another database.").conduct(Conduct::Selects),
 ];
 
 fn ping(call: &mut SessionCall<'_>) -> Result {

@@ -73,6 +73,31 @@ pub struct Command {
     pub access_of: Option<fn(Args<'_>) -> Access>,
     /// Whether the word at a position of a request is a secret, which MONITOR and the slow log must not show.
     pub is_secret: fn(Request<'_>, usize) -> bool,
+    /// What a server keeps with the connection that the command came over.
+    pub conduct: Conduct,
+}
+
+/// What a command does to the state that a server keeps with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conduct {
+    /// Nothing; one reply follows.
+    Plain,
+    /// Begins a transaction.
+    Begins,
+    /// Runs or discards the transaction, and forgets the watched keys.
+    Ends,
+    /// Watches keys.
+    Watches,
+    /// Forgets the watched keys.
+    Unwatches,
+    /// Selects a database, which comes into force behind a transaction when it was queued in it.
+    Selects,
+    /// Changes something else, for as long as the connection lives.
+    Adjusts,
+    /// Replies with any number of messages.
+    Subscribes,
+    /// Turns the connection into something that can't be passed on.
+    Refused,
 }
 
 /// What runs a command, which is also what it may touch.
@@ -622,6 +647,7 @@ impl Command {
             categories: NO_CATEGORY,
             access_of: None,
             is_secret: |_, _| false,
+            conduct: Conduct::Plain,
         }
     }
 
@@ -716,6 +742,12 @@ impl Command {
     #[must_use]
     pub const fn hiding(self, is_secret: fn(Request<'_>, usize) -> bool) -> Self {
         Self { is_secret, ..self }
+    }
+
+    /// The row of a command that changes what a server keeps with the connection.
+    #[must_use]
+    pub const fn conduct(self, conduct: Conduct) -> Self {
+        Self { conduct, ..self }
     }
 
     /// Whether a request of `words` words has as many as it needs.

@@ -229,6 +229,8 @@ pub struct Upstream {
     pub retries_max: u32,
     /// The name this server gives itself there with CLIENT SETNAME; empty: none.
     pub client_name: String,
+    /// The most connections that sessions may have at a time for what the shared one can't carry.
+    pub sessions_max: usize,
     /// How upstream tells what changed.
     pub tracking: UpstreamTracking,
     /// How long a copy lives where upstream does not tell.

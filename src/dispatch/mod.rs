@@ -371,7 +371,7 @@ async fn run_when_free(
 
 async fn relay(request: Request<'_>, session: &mut Session, worker: &Worker, out: &mut Vec<u8>) -> Result {
     match worker.tiers() {
-        Some(tiers) => tiers.relay(request, session, out).await,
+        Some(tiers) => tiers.relay(request, session, &worker.idle_links, out).await,
         None => Err(index::resolve(request).err().unwrap_or(Error::Syntax)),
     }
 }

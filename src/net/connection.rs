@@ -89,6 +89,7 @@ impl Connection {
         let services = &self.worker.services;
         let session = &mut self.session;
         session.end_transaction(&services.store);
+        session.upstream = None;
         services.pubsub.leave(&session.client, &mut session.subscriptions);
         services.clients.disconnect(self.session.client.id);
         services.monitors.remove(self.session.client.id);
@@ -352,8 +353,7 @@ impl Connection {
         {
             let polled = link.poll_messages(cx, self.output.writer(&self.worker));
             match polled {
-                Poll::Ready(Err(_)) if link.has_state() => return Ok(ControlFlow::Break(())),
-                Poll::Ready(Err(_)) => self.session.upstream = None,
+                Poll::Ready(Err(_)) => return Ok(ControlFlow::Break(())),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             // Without anything to send this gives the buffer back.

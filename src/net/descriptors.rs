@@ -1,4 +1,4 @@
-//! File descriptors: one for each client, and some for the server itself.
+//! File descriptors: one for each client, and for its connection to upstream, and some for the server itself.
 
 use std::io;
 
@@ -6,11 +6,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::limits::DESCRIPTORS_RESERVED;
 
-/// Raises the limit of open files to what `clients_max` clients need, as far as the process may. Gives the number
-/// of clients that it allows for. Fails if that is none.
-pub fn reserve(clients_max: u32) -> io::Result<u32> {
+/// Raises the limit of open files to what `clients_max` clients and `links_max` connections to upstream need, as far
+/// as the process may. Gives the number of clients that it allows for, few of which mostly have such a connection.
+/// Fails if that is none.
+pub fn reserve(clients_max: u32, links_max: usize) -> io::Result<u32> {
     let wanted = u64::from(clients_max) + DESCRIPTORS_RESERVED;
-    let granted = raise_to(wanted);
+    let granted = raise_to(wanted + links_max as u64);
     if granted >= wanted {
         return Ok(clients_max);
     }

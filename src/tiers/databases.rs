@@ -49,7 +49,7 @@ impl Databases {
 
     /// What to do for a request of a client in database `db`. A database that is to be selected counts as such.
     pub fn approach(&mut self, db: usize) -> Step {
-        let wanted = if db == 0 { self.base } else { db };
+        let wanted = self.upstreams(db);
         if self.selected == Some(wanted) {
             return Step::Go;
         }
@@ -61,6 +61,16 @@ impl Databases {
                 Step::Select(wanted)
             }
         }
+    }
+
+    /// Whether a request of a client in database `db` may be sent as it is.
+    pub fn is_selected(&self, db: usize) -> bool {
+        self.selected == Some(self.upstreams(db))
+    }
+
+    /// Upstream's number of a client's database.
+    fn upstreams(&self, db: usize) -> usize {
+        if db == 0 { self.base } else { db }
     }
 
     /// Notes that a SELECT may have been run for a client.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `fill` | absent keys are fetched, each once however many wait |
 //! | `forward` | requests that only upstream may answer, over the shared link |
-//! | `relay` | commands that only upstream knows, over a connection of the session |
+//! | `relay` | commands that only upstream knows |
+//! | `session_link`, `conduct`, `pool` | the connections for these: what state they have, and who has one when |
 //! | `link`, `pipeline` | the shared connection: its life, and what goes over it |
 //! | `feed` | invalidations, and how stale a copy may be |
 //! | `effect`, `take` | which copies a write makes wrong, and which follow it |
@@ -33,6 +34,7 @@ mod backoff;
 mod behind;
 mod breaker;
 mod check;
+mod conduct;
 mod control;
 mod databases;
 mod effect;
@@ -54,11 +56,14 @@ mod namespace_stats;
 mod namespaces;
 mod order;
 mod pipeline;
+mod pool;
 mod promotion;
 #[cfg(test)]
 mod races;
 mod relay;
 mod session_link;
+#[cfg(test)]
+mod session_link_tests;
 mod status;
 mod take;
 mod upkeep;
@@ -76,6 +81,7 @@ use tokio::sync::mpsc;
 pub use behind::Deferral;
 pub use fill::{Filled, Flights};
 pub use forward::Passage;
+pub use pool::Pool;
 pub use session_link::SessionLink;
 pub use way::Way;
 
@@ -87,6 +93,7 @@ use behind::{Behind, Carrier};
 use link::Link;
 use namespaces::Namespaces;
 use order::{Order, Work};
+use pool::Places;
 use status::{Status, tuning};
 use upstream::Upstream;
 
@@ -108,6 +115,7 @@ pub struct Tiers {
     pub behind: Arc<Behind>,
     /// Keys that are brought in ahead.
     warming: warm::Queue,
+    places: Places,
 }
 
 impl Tiers {
@@ -145,6 +153,7 @@ impl Tiers {
             upstream,
             status,
             orders: sender,
+            places: Places::new(services.config.load().upstream.sessions_max),
             behind,
             warming: warm::Queue::default(),
         });

@@ -1,25 +1,33 @@
-//! Passing requests on whose command only upstream knows, over a connection of the session.
+//! Passing requests on whose command only upstream knows, over a connection that the session has to itself meanwhile.
 
 use tokio::sync::oneshot;
 
 use super::Tiers;
+use super::conduct::Asked;
 use super::effect::Effect;
 use super::order::{Forward, Work};
-use super::session_link::{Conduct, SessionLink};
+use super::pool::Pool;
+use super::session_link::{Failure, Identity, SessionLink};
 use super::wire::push_text_request;
 use crate::clients::Unblock;
 use crate::commands::error::Error;
-use crate::commands::spec::Result;
+use crate::commands::spec::{Conduct, Result};
 use crate::resp::Request;
 use crate::session::Session;
 
 impl Tiers {
-    /// Has `request` run on the session's own connection to upstream and passes its reply on. May wait as long as
-    /// upstream does; a client that is gone or killed meanwhile takes the connection with it. Nothing that the
-    /// command changed is served from here any more when this returns.
-    pub async fn relay(&self, request: Request<'_>, session: &mut Session, out: &mut Vec<u8>) -> Result {
-        let conduct = Conduct::of(request.name());
-        if conduct == Conduct::Refused {
+    /// Has `request` run on a connection to upstream and passes its reply on: the session's own where it has state in
+    /// one, else one of `pool`. May wait as long as upstream does; a client that is gone or killed meanwhile takes the
+    /// connection with it. Nothing that the command changed is served from here any more when this returns.
+    pub async fn relay(
+        &self,
+        request: Request<'_>,
+        session: &mut Session,
+        pool: &Pool,
+        out: &mut Vec<u8>,
+    ) -> Result {
+        let asked = Asked::new(request);
+        if asked.conduct == Conduct::Refused {
             let name = String::from_utf8_lossy(request.name()).to_uppercase();
             return Err(Error::plain(format!(
                 "{name} is not supported through a near cache"
@@ -28,35 +36,88 @@ impl Tiers {
         if self.behind.dirty_keys() > 0 {
             self.carry_all().await?;
         }
-        // Out of the session while it is in use: should this future be dropped, the connection goes too.
-        let mut link = match session.upstream.take() {
-            Some(link) => link,
-            None => Box::new(self.open(session).await?),
-        };
         self.status.relayed.add(1);
-        let answered = self.ask(&mut link, request, conduct, session, out).await;
-        if matches!(answered, Err(Error::Upstream(_))) {
-            // A client with state in the connection has to begin anew, as if upstream had hung up on it.
-            session.closing |= link.has_state();
-            return answered.map(drop);
-        }
+        let (link, answered) = self.ask_somewhere(asked, session, pool, out).await?;
+        self.status.breaker.succeeded(self.services.clock.monotonic_ms());
         let is_queued = link.is_in_transaction();
-        session.upstream = Some(link);
+        if link.has_state() {
+            session.upstream = Some(link);
+        } else {
+            pool.give_back(link, &self.status, &self.services);
+        }
         if let Ok(db) = answered
             && db != session.db
         {
             session.select(db);
         }
-        if !is_queued && conduct != Conduct::Subscribes {
+        if !is_queued && asked.conduct != Conduct::Subscribes {
             self.catch_up().await;
         }
         answered.map(drop)
     }
 
-    async fn open(&self, session: &Session) -> Result<SessionLink> {
-        let config = self.services.config.load_full();
+    /// Asks on the session's connection or a borrowed one, which it returns, together with the database that the
+    /// client is in then. Fails when the connection is lost.
+    async fn ask_somewhere(
+        &self,
+        asked: Asked<'_>,
+        session: &mut Session,
+        pool: &Pool,
+        out: &mut Vec<u8>,
+    ) -> Result<(Box<SessionLink>, Result<usize>)> {
+        let wanted = self.identity(session);
+        // Out of the session while it is in use: should this future be dropped, the connection goes too.
+        let own = session.upstream.take();
+        let is_brief = own.is_none() && asked.conduct == Conduct::Plain && !asked.may_block;
+        let _turn = if is_brief { pool.turn().await } else { None };
+        let mut link = match own {
+            Some(link) => link,
+            None => self.borrow(&wanted, pool).await?,
+        };
+        loop {
+            let has_state = link.has_state();
+            match self.ask(&mut link, asked, &wanted, session, out).await {
+                Ok(db) => return Ok((link, Ok(db))),
+                Err(Failure::Refused(error)) => return Ok((link, Err(error))),
+                Err(Failure::Unsent(_)) if link.is_reused() && !has_state => {
+                    drop(link);
+                    pool.clear();
+                    link = self.borrow(&wanted, pool).await?;
+                }
+                Err(Failure::Unsent(error) | Failure::Lost(error)) => {
+                    // A client with state in the connection has to begin anew, as if upstream had hung up on it.
+                    session.closing |= has_state;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// What the session wants its connection to be.
+    fn identity(&self, session: &Session) -> Identity {
+        let mut name = session.client.name();
+        if name.is_empty() {
+            name = self.services.config.load().upstream.client_name.as_bytes().into();
+        }
+        Identity {
+            db: session.db,
+            protocol: session.protocol,
+            name,
+        }
+    }
+
+    /// Takes a connection from the pool or makes one, as soon as one more session may have one.
+    async fn borrow(&self, wanted: &Identity, pool: &Pool) -> Result<Box<SessionLink>> {
+        let settings = &self.services.config.load_full().upstream;
         self.check()?;
-        SessionLink::open(&*self.upstream, &self.status, session.protocol, &config.upstream).await
+        let place = self.places.take(&self.status, settings.timeout).await?;
+        if let Some((mut link, is_doubtful)) = pool.take(wanted, self.services.clock.monotonic_ms()) {
+            link.occupy(place, is_doubtful);
+            self.status.sessions_reused.add(1);
+            return Ok(link);
+        }
+        let opening = SessionLink::open(&*self.upstream, &self.status, wanted.protocol, settings, place);
+        Ok(Box::new(opening.await?))
     }
 
     /// Waits for the answer. A command that is not answered within the timeout may be one that blocks: its client
@@ -65,26 +126,42 @@ impl Tiers {
     async fn ask(
         &self,
         link: &mut SessionLink,
-        request: Request<'_>,
-        conduct: Conduct,
+        asked: Asked<'_>,
+        wanted: &Identity,
         session: &Session,
         out: &mut Vec<u8>,
-    ) -> Result<usize> {
+    ) -> std::result::Result<usize, Failure> {
+        let timeout = self.services.config.load().upstream.timeout;
         let id = link.id;
-        let asking = link.ask(request, conduct, session.db, session.protocol, out);
-        let mut asking = std::pin::pin!(asking);
-        let mut patience = std::pin::pin!(tokio::time::sleep(self.services.config.load().upstream.timeout));
-        let mut blocked = None;
-        loop {
-            tokio::select! {
-                biased;
-                answered = &mut asking => return answered,
-                how = session.client.released() => self.unblock(id, how),
-                () = &mut patience, if blocked.is_none() => {
-                    blocked = Some(session.client.block(&self.services.clients));
+        let mut is_released = false;
+        let answered = {
+            let asking = async {
+                let aligned = tokio::time::timeout(timeout, link.align(wanted, out)).await;
+                aligned.unwrap_or_else(|_| Err(Failure::silent()))?;
+                link.ask(asked, wanted.db, out).await
+            };
+            let mut asking = std::pin::pin!(asking);
+            let mut patience = std::pin::pin!(tokio::time::sleep(timeout));
+            let mut blocked = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    answered = &mut asking => break answered,
+                    how = session.client.released() => {
+                        self.unblock(id, how);
+                        is_released = true;
+                    }
+                    () = &mut patience, if blocked.is_none() => {
+                        blocked = Some(session.client.block(&self.services.clients));
+                    }
                 }
             }
+        };
+        if is_released {
+            // It may come too late, for whoever has the connection then.
+            link.spend();
         }
+        answered
     }
 
     /// Has upstream release the command that waits on its connection `id`.
@@ -113,7 +190,9 @@ impl Tiers {
         let (sender, passed) = oneshot::channel();
         let has_passed = self.submit_in_turn(Work::Barrier(sender), 0).await && passed.await.is_ok();
         if !has_passed {
-            self.services.store.begin_generation(self.services.clock.unix_ms());
+            self.services
+                .store
+                .begin_generation(self.services.clock.unix_ms());
         }
     }
 }

@@ -1,80 +1,72 @@
-//! A session's own connection to upstream, for commands that only upstream knows: they may block, keep state in the
-//! connection (MULTI, WATCH, SUBSCRIBE), or change keys that nobody can name beforehand.
+//! A connection to upstream for one session at a time, for commands that only upstream knows: they may block, keep
+//! state in the connection (MULTI, WATCH, SUBSCRIBE), or change keys that nobody can name beforehand.
 //!
-//! It is opened with the first such command and closed with the session, so what a session leaves behind is gone with
-//! it. It speaks the client's protocol: replies are passed on byte by byte.
+//! A session that has state in it keeps it until the state or the session ends; the others come from the [pool] of
+//! the session's worker and go back there. It takes on what upstream should know of the session: database, protocol
+//! and name. Replies are passed on byte by byte.
+//!
+//! [pool]: super::pool
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use tokio::io::AsyncWriteExt;
+use smallvec::SmallVec;
+use tokio::io::{AsyncWriteExt as _, ReadBuf};
 
+use super::conduct::{Asked, Kept};
 use super::databases::{Databases, Step};
 use super::login;
 use super::marked::plain;
+use super::pool::Place;
 use super::status::Status;
 use super::upstream::{ByteStream, Upstream};
 use super::wire::{FrameReader, push_request, push_text_request};
 use crate::commands::error::Error;
-use crate::commands::spec::Result;
+use crate::commands::spec::Conduct;
 use crate::config::Upstream as Settings;
-use crate::limits::SESSION_LINKS_MAX;
-use crate::resp::number::parse_u64;
-use crate::resp::{Frame, FrameKind, Protocol, Request};
+use crate::resp::{Frame, FrameKind, Protocol};
 
-/// What a command does to the state of its connection, for commands that have no row here yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conduct {
-    /// Nothing; one reply follows.
-    Plain,
-    /// Begins a transaction.
-    Begins,
-    /// Runs or discards the transaction, and forgets the watched keys.
-    Ends,
-    /// Watches keys.
-    Watches,
-    /// Forgets the watched keys.
-    Unwatches,
-    /// Selects a database, which comes into force here when it was done in a transaction.
-    Selects,
-    /// Replies with any number of messages.
-    Subscribes,
-    /// Turns the connection into something that can't be passed on.
-    Refused,
+/// What a session wants its connection to be.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The client's number of the database.
+    pub db: usize,
+    /// The protocol of replies.
+    pub protocol: Protocol,
+    /// The name in upstream's CLIENT LIST; empty: none.
+    pub name: Box<[u8]>,
 }
 
-#[rustfmt::skip] // A table: one command a line.
-const CONDUCTS: &[(&str, Conduct)] = &[
-    ("MULTI",        Conduct::Begins),
-    ("EXEC",         Conduct::Ends),
-    ("DISCARD",      Conduct::Ends),
-    ("WATCH",        Conduct::Watches),
-    ("UNWATCH",      Conduct::Unwatches),
-    ("SELECT",       Conduct::Selects),
-    ("SUBSCRIBE",    Conduct::Subscribes),
-    ("PSUBSCRIBE",   Conduct::Subscribes),
-    ("SSUBSCRIBE",   Conduct::Subscribes),
-    ("UNSUBSCRIBE",  Conduct::Subscribes),
-    ("PUNSUBSCRIBE", Conduct::Subscribes),
-    ("SUNSUBSCRIBE", Conduct::Subscribes),
-    ("SYNC",         Conduct::Refused),
-    ("PSYNC",        Conduct::Refused),
-    ("REPLCONF",     Conduct::Refused),
-];
+/// Why a request was not answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Upstream refused it; the connection goes on.
+    Refused(Error),
+    /// The connection is lost, and nothing of the request can have been executed.
+    Unsent(Error),
+    /// The connection is lost, and the request may or may not have been executed.
+    Lost(Error),
+}
 
-impl Conduct {
-    /// Of the command called `name`, in any case.
-    pub fn of(name: &[u8]) -> Self {
-        let row = CONDUCTS
-            .iter()
-            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-        row.map_or(Self::Plain, |(_, conduct)| *conduct)
+impl Failure {
+    /// Upstream did not answer in time what comes before the request.
+    pub fn silent() -> Self {
+        unsent(io::ErrorKind::TimedOut.into())
     }
 }
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) | Failure::Unsent(error) | Failure::Lost(error) => error,
+        }
+    }
+}
+
+type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// The connection and what upstream keeps with it.
 pub struct SessionLink {
@@ -85,52 +77,46 @@ pub struct SessionLink {
     silence: Silence,
     protocol: Protocol,
     databases: Databases,
+    name: Box<[u8]>,
     /// Upstream's id of the connection.
     pub id: i64,
-    in_transaction: bool,
-    watches: bool,
-    /// The database that a transaction will have selected at its end.
-    selects: Option<usize>,
-    /// Channels and patterns, and shard channels.
-    subscriptions: [i64; 2],
+    kept: Kept,
     /// How many markers were sent.
     marks: u64,
-    _place: Place,
+    /// Whether upstream may have closed it since it was used last.
+    is_doubtful: bool,
+    /// Whether somebody had it before, so that upstream may have closed it meanwhile.
+    is_reused: bool,
+    /// Whether nobody else may have it.
+    is_spent: bool,
+    status: Arc<Status>,
+    /// How often the shared link had been lost when this one was made.
+    outages: u64,
+    /// While a session has it.
+    place: Option<Place>,
 }
 
 type Silence = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One of the connections that sessions may have.
-struct Place(Arc<Status>);
-
-impl Place {
-    fn take(status: &Arc<Status>) -> Result<Self> {
-        let taken = status.sessions.fetch_add(1, Relaxed);
-        let place = Self(Arc::clone(status));
-        if taken < SESSION_LINKS_MAX {
-            return Ok(place);
-        }
-        Err(Error::Upstream(
-            "too many sessions have a connection of their own".into(),
-        ))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.sessions.fetch_sub(1, Relaxed);
-    }
+/// A step of bringing a connection to an [`Identity`], in the order in which they are asked for.
+enum SetUp {
+    Speak(Protocol),
+    Select(usize),
+    Name(Box<[u8]>),
+    /// Nothing is to be changed, but whether upstream is there must be known.
+    Check,
 }
 
 impl SessionLink {
-    /// Connects and logs in.
+    /// Connects and logs in for a session that speaks `protocol`.
     pub async fn open(
         upstream: &dyn Upstream,
         status: &Arc<Status>,
         protocol: Protocol,
         settings: &Settings,
+        place: Place,
     ) -> Result<Self> {
-        let place = Place::take(status)?;
+        let outages = status.failures.get();
         let mut frames = FrameReader::default();
         let attempt = async {
             let mut stream = upstream.connect().await?;
@@ -141,74 +127,203 @@ impl SessionLink {
         let (stream, id) = timed
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(not_connected)?;
-        // A connection begins in database 0.
-        let databases = Databases::new(login::base_database(settings), 0);
+        status.sessions_opened.add(1);
         Ok(Self {
             stream,
             frames,
             silence: next_silence(status),
             protocol,
-            databases,
+            // A connection begins in database 0.
+            databases: Databases::new(login::base_database(settings), 0),
+            name: settings.client_name.as_bytes().into(),
             id,
-            in_transaction: false,
-            watches: false,
-            selects: None,
-            subscriptions: [0; 2],
+            kept: Kept::default(),
             marks: 0,
-            _place: place,
+            is_doubtful: false,
+            is_reused: false,
+            is_spent: false,
+            status: Arc::clone(status),
+            outages,
+            place: Some(place),
         })
+    }
+
+    /// Puts it at the disposal of nobody, and frees what it holds. False if nobody else may have it.
+    pub fn vacate(&mut self) -> bool {
+        self.place = None;
+        let is_clean = !self.is_spent && !self.has_state() && self.frames.is_empty();
+        self.frames = FrameReader::default();
+        is_clean
+    }
+
+    /// Gives it to a session. `is_doubtful`: it was idle for so long that upstream has to answer something harmless
+    /// before it is trusted with a request.
+    pub fn occupy(&mut self, place: Place, is_doubtful: bool) {
+        self.place = Some(place);
+        self.is_doubtful = is_doubtful;
+        self.is_reused = true;
+    }
+
+    /// Sees to it that nobody else gets it: something may still happen to it that is meant for this session.
+    pub fn spend(&mut self) {
+        self.is_spent = true;
+    }
+
+    /// Whether somebody had it before, so that upstream may have closed it meanwhile.
+    pub fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Whether an idle connection may still be used, as far as that can be seen from here: upstream has neither
+    /// closed it nor said something, and was not gone meanwhile.
+    pub fn is_usable(&mut self) -> bool {
+        let (mut byte, mut context) = ([0], Context::from_waker(Waker::noop()));
+        let mut room = ReadBuf::new(&mut byte);
+        self.outages == self.status.failures.get()
+            && Pin::new(&mut *self.stream)
+                .poll_read(&mut context, &mut room)
+                .is_pending()
+    }
+
+    /// Whether it is all that a session wants already.
+    pub fn is_as(&self, identity: &Identity) -> bool {
+        self.protocol == identity.protocol
+            && self.name == identity.name
+            && self.databases.is_selected(identity.db)
     }
 
     /// Whether all requests of the session belong here: what they mean depends on the connection.
     pub fn is_exclusive(&self) -> bool {
-        self.in_transaction || (self.is_subscribed() && self.protocol == Protocol::Resp2)
+        self.kept.is_in_transaction() || (self.kept.is_subscribed() && self.protocol == Protocol::Resp2)
     }
 
     /// Whether a transaction is being collected.
     pub fn is_in_transaction(&self) -> bool {
-        self.in_transaction
+        self.kept.is_in_transaction()
     }
 
-    /// Whether the client would miss something if the connection were replaced by another.
+    /// Whether the session has something in it that it would miss in another one.
     pub fn has_state(&self) -> bool {
-        self.in_transaction || self.watches || self.is_subscribed()
+        self.kept.is_any()
     }
 
-    fn is_subscribed(&self) -> bool {
-        self.subscriptions.iter().any(|&count| count > 0)
-    }
-
-    /// Sends a request for a client that is in database `db` and speaks `protocol`, and passes on what comes until
-    /// it is answered. Gives the database that the client is in afterwards. An error reply is an error;
-    /// [`Error::Upstream`] means that the connection is lost.
-    pub async fn ask(
-        &mut self,
-        request: Request<'_>,
-        conduct: Conduct,
-        db: usize,
-        protocol: Protocol,
-        out: &mut Vec<u8>,
-    ) -> Result<usize> {
-        if !self.is_exclusive() {
-            self.align(db, protocol, out).await?;
+    /// Brings the connection to what a session wants, in one round trip; if there is nothing to do and no doubt, in
+    /// none. In a transaction, and where RESP2 delivers messages, it stays as it is. Messages that come meanwhile are
+    /// passed on. No request is lost with the connection.
+    pub async fn align(&mut self, wanted: &Identity, out: &mut Vec<u8>) -> Result {
+        if self.is_exclusive() {
+            return Ok(());
         }
-        let has_many_answers = conduct == Conduct::Subscribes || self.is_exclusive();
+        let (steps, bytes) = self.set_up(wanted)?;
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.send(&bytes).await.map_err(|(_, error)| unsent(error))?;
+        let mut refused = None;
+        for step in steps {
+            let refusal = self.set_up_refusal(out).await.map_err(unsent)?;
+            match step {
+                SetUp::Speak(protocol) if refusal.is_none() => self.protocol = protocol,
+                SetUp::Select(database) => self.databases.learn(database, refusal.clone()),
+                // A name is not worth an error, nor a second attempt.
+                SetUp::Name(name) => {
+                    self.name = name;
+                    continue;
+                }
+                SetUp::Check => continue,
+                SetUp::Speak(_) => {}
+            }
+            refused = refused.or(refusal);
+        }
+        self.is_doubtful = false;
+        refused.map_or(Ok(()), |error| Err(Failure::Refused(error)))
+    }
+
+    /// What has to be done for a session, and the requests for that.
+    fn set_up(&mut self, wanted: &Identity) -> Result<(SmallVec<[SetUp; 3]>, Vec<u8>)> {
+        let (mut steps, mut bytes) = (SmallVec::new(), Vec::new());
+        match self.databases.approach(wanted.db) {
+            Step::Go => {}
+            Step::Refuse(error) => return Err(Failure::Refused(error)),
+            Step::Select(database) | Step::Try(database) => {
+                push_text_request(&mut bytes, &["SELECT", &database.to_string()]);
+                steps.push(SetUp::Select(database));
+            }
+        }
+        if self.protocol != wanted.protocol {
+            let version = match wanted.protocol {
+                Protocol::Resp2 => "2",
+                Protocol::Resp3 => "3",
+            };
+            push_text_request(&mut bytes, &["HELLO", version]);
+            steps.push(SetUp::Speak(wanted.protocol));
+        }
+        if self.name != wanted.name {
+            push_request(&mut bytes, [b"CLIENT", &b"SETNAME"[..], &wanted.name].into_iter());
+            steps.push(SetUp::Name(wanted.name.clone()));
+        }
+        if steps.is_empty() && self.is_doubtful {
+            push_text_request(&mut bytes, &["PING"]);
+            steps.push(SetUp::Check);
+        }
+        Ok((steps, bytes))
+    }
+
+    /// Waits for the answer to one request of our own; gives the error if upstream refuses it. Messages that come
+    /// first are passed on.
+    async fn set_up_refusal(&mut self, out: &mut Vec<u8>) -> io::Result<Option<Error>> {
+        loop {
+            let len = self.next_frame().await?;
+            let frame = Frame::new(self.frames.last(len));
+            if !frame.is_push() {
+                return Ok(refusal(frame));
+            }
+            self.pass_on(len, out);
+        }
+    }
+
+    /// Sends a request for a client that is in database `db` and passes on what comes until it is answered. Gives the
+    /// database that the client is in afterwards.
+    pub async fn ask(&mut self, asked: Asked<'_>, db: usize, out: &mut Vec<u8>) -> Result<usize> {
+        let has_many_answers = asked.conduct == Conduct::Subscribes || self.is_exclusive();
         let mut bytes = Vec::new();
-        push_request(&mut bytes, request.iter());
-        let marks = has_many_answers && !self.in_transaction;
+        push_request(&mut bytes, asked.request.iter());
+        let request_len = bytes.len();
+        let marks = has_many_answers && !self.is_in_transaction();
         let mark = marks.then(|| self.push_mark(&mut bytes));
-        self.stream.write_all(&bytes).await.map_err(lost)?;
+        self.kept.note_request(asked);
+        self.send(&bytes).await.map_err(|(sent, error)| {
+            // Upstream executes whole requests only.
+            if sent < request_len {
+                unsent(error)
+            } else {
+                lost(error)
+            }
+        })?;
         let answered = match mark {
             Some(mark) => self.pass_on_until(&mark, out).await,
             None => self.pass_on_one(out).await,
         };
-        if conduct == Conduct::Selects && self.in_transaction && answered.is_ok() {
-            self.selects = request.iter().nth(1).and_then(parse_u64).map(|db| db as usize);
+        let kind = answered.as_ref().ok().copied();
+        let selected = self.kept.note_answer(asked, kind);
+        if selected.is_some() {
+            self.databases.forget_selected();
         }
-        let is_done = conduct == Conduct::Ends && matches!(answered, Ok(FrameKind::Array));
-        let selected = self.selects.filter(|_| is_done);
-        self.note(conduct, answered.is_ok());
-        answered.map(|_| selected.unwrap_or(db))
+        answered?;
+        Ok(selected.filter(|_| kind == Some(FrameKind::Array)).unwrap_or(db))
+    }
+
+    /// Sends everything; if that fails, tells how many bytes of it were sent.
+    async fn send(&mut self, bytes: &[u8]) -> std::result::Result<(), (usize, io::Error)> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]).await {
+                Ok(0) => return Err((sent, io::ErrorKind::WriteZero.into())),
+                Ok(written) => sent += written,
+                Err(error) => return Err((sent, error)),
+            }
+        }
+        self.stream.flush().await.map_err(|error| (sent, error))
     }
 
     /// Passes on what upstream has sent unasked; ready when there was something. Fails when the connection ended.
@@ -235,43 +350,8 @@ impl SessionLink {
     /// the client's next request.
     fn may_come_unasked(&self, len: usize) -> bool {
         match self.protocol {
-            Protocol::Resp2 => self.is_subscribed(),
+            Protocol::Resp2 => self.kept.is_subscribed(),
             Protocol::Resp3 => Frame::new(self.frames.last(len)).is_push(),
-        }
-    }
-
-    /// Brings the connection to the client's protocol and database.
-    async fn align(&mut self, db: usize, protocol: Protocol, out: &mut Vec<u8>) -> Result {
-        if self.protocol != protocol {
-            let version = if protocol == Protocol::Resp3 { "3" } else { "2" };
-            if let Some(error) = self.set_up(&["HELLO", version], out).await? {
-                return Err(error);
-            }
-            self.protocol = protocol;
-        }
-        match self.databases.approach(db) {
-            Step::Go => Ok(()),
-            Step::Refuse(error) => Err(error),
-            Step::Select(database) | Step::Try(database) => {
-                let refusal = self.set_up(&["SELECT", &database.to_string()], out).await?;
-                self.databases.learn(database, refusal.clone());
-                refusal.map_or(Ok(()), Err)
-            }
-        }
-    }
-
-    /// Sends a request of our own; returns the error if upstream refuses it. Messages that come first are passed on.
-    async fn set_up(&mut self, words: &[&str], out: &mut Vec<u8>) -> Result<Option<Error>> {
-        let mut bytes = Vec::new();
-        push_text_request(&mut bytes, words);
-        self.stream.write_all(&bytes).await.map_err(lost)?;
-        loop {
-            let len = self.next_frame().await?;
-            let frame = Frame::new(self.frames.last(len));
-            if !frame.is_push() {
-                return Ok(refusal(frame));
-            }
-            self.pass_on(len, out);
         }
     }
 
@@ -287,10 +367,10 @@ impl SessionLink {
     async fn pass_on_one(&mut self, out: &mut Vec<u8>) -> Result<FrameKind> {
         let start = out.len();
         loop {
-            let len = self.next_frame().await?;
+            let len = self.next_frame().await.map_err(lost)?;
             let frame = Frame::new(self.frames.last(len));
             if let Some(error) = refusal(frame).filter(|_| out.len() == start) {
-                return Err(error);
+                return Err(Failure::Refused(error));
             }
             let kind = frame.kind();
             self.pass_on(len, out);
@@ -303,7 +383,7 @@ impl SessionLink {
     /// Passes on everything before the answer to the PING with this text.
     async fn pass_on_until(&mut self, mark: &str, out: &mut Vec<u8>) -> Result<FrameKind> {
         loop {
-            let len = self.next_frame().await?;
+            let len = self.next_frame().await.map_err(lost)?;
             let frame = Frame::new(self.frames.last(len));
             // A subscriber in RESP2 gets an array of "pong" and the text.
             let echoed = frame.as_bulk().or_else(|| frame.children().nth(1)?.as_bulk());
@@ -315,55 +395,24 @@ impl SessionLink {
     }
 
     /// Waits for a whole frame; returns its length.
-    async fn next_frame(&mut self) -> Result<usize> {
+    async fn next_frame(&mut self) -> io::Result<usize> {
         loop {
-            if let Some(len) = self.frames.next().map_err(lost)?.map(<[u8]>::len) {
+            if let Some(len) = self.frames.next()?.map(<[u8]>::len) {
                 return Ok(len);
             }
             tokio::select! {
                 biased;
                 filled = self.frames.fill(&mut *self.stream) => filled,
                 () = &mut self.silence => Err(silent()),
-            }
-            .map_err(lost)?;
+            }?;
         }
     }
 
-    /// Passes on the last frame, which has `len` bytes, and keeps count of subscriptions: it may answer a change of
-    /// them, or be a transaction's result with such answers in it.
+    /// Passes on the last frame, which has `len` bytes.
     fn pass_on(&mut self, len: usize, out: &mut Vec<u8>) {
         let bytes = self.frames.last(len);
         out.extend_from_slice(&plain(bytes));
-        let frame = Frame::new(bytes);
-        let answers = std::iter::once(frame).chain(frame.children().filter(|_| self.in_transaction));
-        let (mut plain, mut sharded) = (None, None);
-        for (kind, count) in answers.filter_map(subscription) {
-            let counted = if matches!(kind, b"ssubscribe" | b"sunsubscribe") {
-                &mut sharded
-            } else {
-                &mut plain
-            };
-            *counted = Some(count);
-        }
-        let [known_plain, known_sharded] = self.subscriptions;
-        self.subscriptions = [plain.unwrap_or(known_plain), sharded.unwrap_or(known_sharded)];
-    }
-
-    /// What the connection remembers of a command that was answered.
-    fn note(&mut self, conduct: Conduct, succeeded: bool) {
-        match conduct {
-            // Whatever EXEC answers, the transaction is over; a lost connection is not used any more.
-            Conduct::Ends => {
-                (self.in_transaction, self.watches) = (false, false);
-                if self.selects.take().is_some() {
-                    self.databases.forget_selected();
-                }
-            }
-            Conduct::Begins if succeeded => self.in_transaction = true,
-            Conduct::Watches if succeeded => self.watches |= !self.in_transaction,
-            Conduct::Unwatches if succeeded => self.watches &= self.in_transaction,
-            _ => {}
-        }
+        self.kept.note_frame(Frame::new(bytes));
     }
 }
 
@@ -383,16 +432,6 @@ fn unasked() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a reply came that nothing asked for")
 }
 
-/// The kind of a message that answers a change of subscriptions, and how many there are now.
-fn subscription(message: Frame<'_>) -> Option<(&[u8], i64)> {
-    let mut children = message.children();
-    let kind = children
-        .next()?
-        .as_bulk()
-        .filter(|kind| kind.ends_with(b"subscribe"))?;
-    Some((kind, children.nth(1)?.as_integer()?))
-}
-
 fn refusal(reply: Frame<'_>) -> Option<Error> {
     reply
         .as_error()
@@ -400,169 +439,17 @@ fn refusal(reply: Frame<'_>) -> Option<Error> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-fn not_connected(error: io::Error) -> Error {
-    Error::Upstream(format!("not connected: {error}").into())
+fn not_connected(error: io::Error) -> Failure {
+    Failure::Unsent(Error::Upstream(format!("not connected: {error}").into()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-fn lost(error: io::Error) -> Error {
-    Error::Upstream(format!("connection lost, the command may or may not have run: {error}").into())
+fn unsent(error: io::Error) -> Failure {
+    Failure::Unsent(Error::Upstream(format!("connection lost: {error}").into()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::resp::{DecodeLimits, Decoder};
-    use crate::tiers::breaker;
-    use crate::tiers::fake::{Fake, Peer};
-
-    /// A connection that is logged in, and its other end.
-    async fn open(protocol: Protocol) -> (SessionLink, Peer) {
-        let (fake, mut peers, _) = Fake::new();
-        let config = Config::default();
-        let status = Arc::new(Status::new(breaker::by_name("none").unwrap(), &config));
-        let opening = SessionLink::open(&fake, &status, protocol, &config.upstream);
-        let (link, peer) = tokio::join!(opening, async {
-            let mut peer = peers.recv().await.unwrap();
-            peer.hears("forebay\r\n").await;
-            peer.says("*2\r\n$2\r\nid\r\n:7\r\n").await;
-            peer
-        });
-        (link.unwrap(), peer)
-    }
-
-    /// Asks in database `db` while the other end hears what ends so, and says that; gives what was passed on.
-    async fn ask(
-        link: &mut SessionLink,
-        peer: &mut Peer,
-        request: &str,
-        db: usize,
-        talk: &[(&str, &str)],
-    ) -> Result<(String, usize)> {
-        let inline = format!("{request}\r\n");
-        let mut decoder = Decoder::default();
-        decoder
-            .decode(inline.as_bytes(), &DecodeLimits::default())
-            .unwrap();
-        let request = decoder.request(inline.as_bytes());
-        let (conduct, protocol) = (Conduct::of(request.name()), link.protocol);
-        let mut out = Vec::new();
-        let asking = link.ask(request, conduct, db, protocol, &mut out);
-        let (answered, ()) = tokio::join!(asking, async {
-            for (heard, said) in talk {
-                peer.hears(heard).await;
-                peer.says(said).await;
-            }
-        });
-        answered.map(|db| (String::from_utf8(out).unwrap(), db))
-    }
-
-    #[tokio::test]
-    async fn a_reply_is_passed_on_byte_by_byte_behind_the_messages_before_it() {
-        let (mut link, mut peer) = open(Protocol::Resp3).await;
-        let reply = ">3\r\n+message\r\n+a\r\n+b\r\n%1\r\n+k\r\n,1.50\r\n";
-        let answered = ask(&mut link, &mut peer, "HGETALL h", 0, &[("h\r\n", reply)]).await;
-        assert_eq!(answered, Ok((reply.to_owned(), 0)));
-        assert!(!link.has_state());
-    }
-
-    #[tokio::test]
-    async fn the_clients_database_is_selected_before_its_request() {
-        let (mut link, mut peer) = open(Protocol::Resp2).await;
-        let talk = [("3\r\n", "+OK\r\n"), ("k\r\n", ":1\r\n")];
-        assert_eq!(
-            ask(&mut link, &mut peer, "LLEN k", 3, &talk).await,
-            Ok((":1\r\n".to_owned(), 3))
-        );
-        let refused = [("9\r\n", "-ERR DB index is out of range\r\n")];
-        let answered = ask(&mut link, &mut peer, "LLEN k", 9, &refused).await;
-        assert_eq!(
-            answered,
-            Err(Error::Verbatim("ERR DB index is out of range".into()))
-        );
-    }
-
-    #[tokio::test]
-    async fn a_transaction_binds_the_session_until_its_end() {
-        let (mut link, mut peer) = open(Protocol::Resp2).await;
-        ask(&mut link, &mut peer, "MULTI", 0, &[("MULTI\r\n", "+OK\r\n")])
-            .await
-            .unwrap();
-        assert!(link.is_exclusive());
-        ask(&mut link, &mut peer, "SELECT 4", 0, &[("4\r\n", "+QUEUED\r\n")])
-            .await
-            .unwrap();
-        ask(
-            &mut link,
-            &mut peer,
-            "SUBSCRIBE a",
-            0,
-            &[("a\r\n", "+QUEUED\r\n")],
-        )
-        .await
-        .unwrap();
-        let done = "*2\r\n+OK\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
-        let answered = ask(&mut link, &mut peer, "EXEC", 0, &[("EXEC\r\n", done)]).await;
-        assert_eq!(
-            answered,
-            Ok((done.to_owned(), 4)),
-            "the client is in database 4 now"
-        );
-        assert!(
-            !link.is_in_transaction() && link.is_exclusive(),
-            "a subscriber in RESP2"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_watch_is_state_until_the_transaction_ends_however_it_does() {
-        for (end, reply) in [
-            ("EXEC", "*-1\r\n"),
-            ("EXEC", "-EXECABORT no\r\n"),
-            ("UNWATCH", "+OK\r\n"),
-        ] {
-            let (mut link, mut peer) = open(Protocol::Resp2).await;
-            ask(&mut link, &mut peer, "WATCH k", 0, &[("k\r\n", "+OK\r\n")])
-                .await
-                .unwrap();
-            assert!(link.has_state() && !link.is_exclusive());
-            _ = ask(&mut link, &mut peer, end, 0, &[("\r\n", reply)]).await;
-            assert!(!link.has_state(), "{end} {reply}");
-        }
-    }
-
-    #[tokio::test]
-    async fn all_answers_to_a_subscription_are_passed_on_and_the_mark_is_not() {
-        let (mut link, mut peer) = open(Protocol::Resp2).await;
-        let joined = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
-        let message = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nm\r\n";
-        let marked = "*2\r\n$4\r\npong\r\n$11\r\nforebay:7:1\r\n";
-        let talk = [("forebay:7:1\r\n", &*format!("{joined}{message}{marked}{message}"))];
-        let (passed_on, _) = ask(&mut link, &mut peer, "SUBSCRIBE a", 0, &talk).await.unwrap();
-        assert_eq!(passed_on, format!("{joined}{message}"));
-        assert!(link.is_exclusive());
-        let mut out = Vec::new();
-        std::future::poll_fn(|cx| link.poll_messages(cx, &mut out))
-            .await
-            .unwrap();
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            message,
-            "what came with the mark is not forgotten"
-        );
-        let left = "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n";
-        let talk = [("forebay:7:2\r\n", &*format!("{left}$11\r\nforebay:7:2\r\n"))];
-        ask(&mut link, &mut peer, "UNSUBSCRIBE", 0, &talk).await.unwrap();
-        assert!(!link.has_state());
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_ends_says_that_the_outcome_is_unknown() {
-        let (mut link, peer) = open(Protocol::Resp2).await;
-        drop(peer);
-        let (_, mut nobody) = open(Protocol::Resp2).await;
-        let answered = ask(&mut link, &mut nobody, "LPUSH l x", 0, &[]).await;
-        assert!(matches!(answered, Err(Error::Upstream(text)) if text.contains("may or may not have run")));
-    }
+#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
+fn lost(error: io::Error) -> Failure {
+    let text = format!("connection lost, the command may or may not have run: {error}");
+    Failure::Lost(Error::Upstream(text.into()))
 }

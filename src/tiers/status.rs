@@ -10,6 +10,7 @@ use super::breaker::{Breaker, Tuning};
 use crate::commands::error::Error;
 use super::check::CheckCounts;
 use super::namespaces::Namespaces;
+use crate::commands::error::Error;
 use crate::config::{Config, Upstream as Settings};
 use crate::limits::{LINK_ORDERS_MAX, LINK_PENDING_BYTES_MAX};
 use crate::stats::histogram::Histogram;
@@ -140,8 +141,14 @@ pub struct Status {
     pub forwarded: Tally,
     /// Requests sent over connections of sessions.
     pub relayed: Tally,
-    /// Connections of sessions that are open.
+    /// Connections that sessions have.
     pub sessions: AtomicUsize,
+    /// Connections that wait for sessions.
+    pub sessions_idle: AtomicUsize,
+    /// Connections that were made for sessions.
+    pub sessions_opened: Tally,
+    /// How often a session got a connection that another one had before.
+    pub sessions_reused: Tally,
     /// Orders that got no answer in time.
     pub timeouts: Tally,
     /// Orders refused without being sent.
@@ -211,6 +218,9 @@ impl Status {
             forwarded: Tally::default(),
             relayed: Tally::default(),
             sessions: AtomicUsize::new(0),
+            sessions_idle: AtomicUsize::new(0),
+            sessions_opened: Tally::default(),
+            sessions_reused: Tally::default(),
             timeouts: Tally::default(),
             refused: Tally::default(),
             invalidations: Tally::default(),

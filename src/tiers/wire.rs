@@ -64,6 +64,11 @@ impl FrameReader {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether nothing is left of what was received.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     /// The next whole frame that was received, `None` if there is none. Fails when upstream sent what is no frame.
     pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
         let scanned = self

@@ -1,7 +1,8 @@
 //! Commands that only upstream knows, each session on a connection of its own.
 
-use super::{ask, client_line, eventually, info, near_cache, settle, upstream};
+use super::{ask, client_line, count, eventually, info, near_cache, settle, upstream};
 use crate::client::{Client, Value};
+use crate::server::{Server, redis_server};
 
 #[test]
 fn s28_a_blocking_command_waits_for_a_foreign_push() {
@@ -258,28 +259,213 @@ fn s28_subscribers_get_what_is_published_at_upstream() {
 }
 
 #[test]
+fn s28_upstream_sees_the_name_of_the_client() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &["--workers", "1"]);
+    let (mut near, mut other, mut direct) = (f.connect(), f.connect(), u.connect());
+    ask(&mut near, &["CLIENT", "SETNAME", "app"]);
+    ask(&mut near, &["MULTI"]);
+    assert!(client_line(&mut direct, "name=app ").is_some());
+    ask(&mut near, &["DISCARD"]);
+    ask(&mut other, &["WATCH", "k"]);
+    assert_eq!(
+        client_line(&mut direct, "name=app "),
+        None,
+        "another session has the connection now"
+    );
+    assert!(client_line(&mut direct, "cmd=watch").is_some_and(|line| line.contains("name=forebay ")));
+    assert_eq!(count(&mut other, "upstream_sessions_opened"), 1);
+    assert_eq!(count(&mut other, "upstream_sessions_reused"), 1);
+}
+
+#[test]
 fn s29_a_session_that_ends_leaves_no_trace_at_upstream() {
     let Some(u) = upstream() else { return };
-    let f = near_cache(&u, &[]);
-    let mut direct = u.connect();
+    let f = near_cache(&u, &["--workers", "1"]);
+    let (mut observer, mut direct) = (f.connect(), u.connect());
     for requests in [
         &[&["MULTI"][..], &["SET", "k", "v"]][..],
         &[&["SUBSCRIBE", "ch"]],
+        &[&["HELLO", "3"], &["PSUBSCRIBE", "c*"]],
         &[&["WATCH", "k"]],
+        &[&["SELECT", "5"], &["CLIENT", "SETNAME", "me"], &["MULTI"]],
+        &[&["MULTI"], &["CLIENT", "REPLY", "OFF"], &["DISCARD"]],
     ] {
+        // There is one that it may have.
+        assert_eq!(ask(&mut observer, &["EVAL", "return 1", "0"]), ":1");
         let mut near = f.connect();
         for request in requests {
-            ask(&mut near, request);
+            near.call(request).unwrap();
         }
-        let mut observer = f.connect();
         assert_eq!(info(&mut observer, "upstream_sessions"), "1");
+        assert_eq!(info(&mut observer, "upstream_sessions_idle"), "0");
         drop(near);
         eventually("the connection is closed", || {
             info(&mut observer, "upstream_sessions") == "0"
         });
+        assert_eq!(info(&mut observer, "upstream_sessions_idle"), "0", "{requests:?}");
+
+        let mut next = f.connect();
+        assert_eq!(ask(&mut next, &["EXEC"]), "-ERR EXEC without MULTI");
+        ask(&mut direct, &["SET", "k", "foreign"]);
+        ask(&mut next, &["MULTI"]);
+        ask(&mut next, &["GET", "k"]);
+        ask(&mut direct, &["PUBLISH", "ch", "m"]);
+        assert_eq!(ask(&mut next, &["EXEC"]), "[\"foreign\"]");
+        ask(&mut direct, &["DEL", "k"]);
+        assert_eq!(ask(&mut direct, &["PUBSUB", "NUMSUB", "ch"]), "[\"ch\", :0]");
+        assert_eq!(ask(&mut direct, &["PUBSUB", "NUMPAT"]), ":0");
     }
-    assert_eq!(ask(&mut direct, &["EXISTS", "k"]), ":0");
-    assert_eq!(ask(&mut direct, &["PUBSUB", "NUMSUB", "ch"]), "[\"ch\", :0]");
+}
+
+#[test]
+fn s29_many_sessions_take_turns_with_few_connections() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &["--workers", "1"]);
+    let mut sessions: Vec<Client> = (0..200).map(|_| f.connect()).collect();
+    for (index, session) in sessions.iter_mut().enumerate() {
+        let n = ask(session, &["EVAL", "return redis.call('INCR', 'n')", "0"]);
+        assert_eq!(n, format!(":{}", index + 1));
+    }
+    assert_eq!(count(&mut sessions[0], "upstream_sessions_opened"), 1);
+    for session in &mut sessions {
+        session
+            .send(&["EVAL", "return redis.call('INCR', 'n')", "0"])
+            .unwrap();
+    }
+    let mut numbers: Vec<Value> = sessions
+        .iter_mut()
+        .map(|session| session.receive().unwrap())
+        .collect();
+    numbers.sort_by_key(|number| match number {
+        Value::Integer(number) => *number,
+        other => panic!("INCR gives a number, not {other}"),
+    });
+    assert_eq!(numbers.first(), Some(&Value::Integer(201)));
+    assert_eq!(numbers.last(), Some(&Value::Integer(400)));
+    let observer = &mut sessions[0];
+    assert_eq!(info(observer, "upstream_sessions"), "0");
+    assert!(
+        count(observer, "upstream_sessions_idle") <= 32,
+        "no more are kept"
+    );
+}
+
+#[test]
+fn s29_an_idle_connection_that_upstream_closes_costs_nobody_an_error() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &["--workers", "1"]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    for round in 1..=50 {
+        let n = ask(&mut near, &["EVAL", "return redis.call('INCR', 'n')", "0"]);
+        assert_eq!(n, format!(":{round}"));
+        let line = client_line(&mut direct, "cmd=eval").expect("the connection is kept");
+        let id = line
+            .split(' ')
+            .find_map(|word| word.split_once("id="))
+            .expect("each line has an id")
+            .1;
+        assert_eq!(ask(&mut direct, &["CLIENT", "KILL", "ID", id]), ":1");
+    }
+    assert_eq!(count(&mut near, "upstream_sessions_opened"), 50);
+    settle(&mut near);
+}
+
+#[test]
+fn s29_sessions_beyond_the_bound_wait_in_turn_and_then_get_an_error() {
+    let Some(u) = upstream() else { return };
+    let bounded = |timeout_ms| {
+        near_cache(
+            &u,
+            &[
+                "--upstream-sessions-max",
+                "2",
+                "--upstream-timeout-ms",
+                timeout_ms,
+            ],
+        )
+    };
+    let mut direct = u.connect();
+    let block = |near: &mut Client, direct: &mut Client, key: &str, blocked: &str| {
+        near.send(&["BLPOP", key, "0"]).unwrap();
+        eventually("it blocks", || info(direct, "blocked_clients") == blocked);
+    };
+
+    let f = bounded("500");
+    let (mut first, mut second, mut third) = (f.connect(), f.connect(), f.connect());
+    block(&mut first, &mut direct, "a", "1");
+    block(&mut second, &mut direct, "b", "2");
+    let refused = ask(&mut third, &["EVAL", "return 1", "0"]);
+    assert!(refused.contains("too many sessions"), "{refused}");
+    assert_eq!(
+        ask(&mut third, &["SET", "k", "v"]),
+        "OK",
+        "other requests need none"
+    );
+    ask(&mut direct, &["RPUSH", "a", "x"]);
+    assert_eq!(first.receive().unwrap().to_string(), "[\"a\", \"x\"]");
+    assert_eq!(ask(&mut third, &["EVAL", "return 1", "0"]), ":1");
+    ask(&mut direct, &["RPUSH", "b", "x"]);
+    assert_eq!(second.receive().unwrap().to_string(), "[\"b\", \"x\"]");
+
+    let f = bounded("20000");
+    let (mut first, mut second, mut third) = (f.connect(), f.connect(), f.connect());
+    block(&mut first, &mut direct, "a", "1");
+    block(&mut second, &mut direct, "b", "2");
+    third.send(&["EVAL", "return 1", "0"]).unwrap();
+    ask(&mut direct, &["RPUSH", "a", "x"]);
+    assert_eq!(third.receive().unwrap().to_string(), ":1", "it was its turn");
+}
+
+#[test]
+fn sessions_that_wait_when_upstream_is_killed_get_an_error_and_leave_nothing_behind() {
+    let Some(mut u) = upstream() else { return };
+    let f = near_cache(&u, &[]);
+    let (mut observer, mut direct) = (f.connect(), u.connect());
+    let mut blocked: Vec<Client> = (0..20).map(|_| f.connect()).collect();
+    for near in &mut blocked {
+        near.send(&["BLPOP", "queue", "0"]).unwrap();
+    }
+    eventually("they block", || info(&mut direct, "blocked_clients") == "20");
+    assert_eq!(ask(&mut observer, &["EVAL", "return 1", "0"]), ":1");
+    u.kill();
+    for near in &mut blocked {
+        let error = near.receive().unwrap().to_string();
+        assert!(error.contains("may or may not have run"), "{error}");
+    }
+    eventually("no connection is left", || {
+        info(&mut observer, "upstream_sessions") == "0"
+            && info(&mut observer, "upstream_sessions_idle") == "0"
+    });
+    u.restart();
+    eventually("service resumes", || {
+        ask(&mut blocked[0], &["EVAL", "return 1", "0"]) == ":1"
+    });
+}
+
+#[test]
+fn sessions_that_wait_for_an_upstream_that_went_silent_get_an_error_in_time() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(
+        &u,
+        &[
+            "--upstream-timeout-ms",
+            "200",
+            "--upstream-connect-timeout-ms",
+            "200",
+        ],
+    );
+    let (mut near, mut observer, mut direct) = (f.connect(), f.connect(), u.connect());
+    near.send(&["BLPOP", "queue", "0"]).unwrap();
+    eventually("it blocks", || client_line(&mut direct, "cmd=blpop").is_some());
+    u.freeze();
+    let error = near.receive().unwrap().to_string();
+    assert!(error.contains("may or may not have run"), "{error}");
+    assert_eq!(info(&mut observer, "upstream_sessions"), "0");
+    u.thaw();
+    eventually("service resumes", || {
+        ask(&mut near, &["EVAL", "return 1", "0"]) == ":1"
+    });
 }
 
 #[test]
@@ -369,4 +555,47 @@ fn s30_commands_that_have_no_row_here_work_and_their_writes_are_seen() {
         "answered here"
     );
     settle(&mut near);
+}
+
+#[test]
+fn s30_commands_of_a_newer_upstream_work() {
+    let Some(program) = redis_server() else { return };
+    let renamed = [
+        "--rename-command",
+        "INCRBY",
+        "NEWADD",
+        "--rename-command",
+        "BLPOP",
+        "NEWWAIT",
+        "--rename-command",
+        "HGETALL",
+        "NEWPAIRS",
+    ];
+    let u = Server::start(&program, &renamed);
+    let f = near_cache(&u, &["--workers", "1", "--upstream-timeout-ms", "200"]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    ask(&mut near, &["SET", "n", "1"]);
+    assert_eq!(ask(&mut near, &["GET", "n"]), "\"1\"");
+    assert_eq!(ask(&mut near, &["NEWADD", "n", "41"]), ":42");
+    assert_eq!(ask(&mut near, &["GET", "n"]), "\"42\"", "what it changed is seen");
+    ask(&mut near, &["MULTI"]);
+    assert_eq!(ask(&mut near, &["NEWADD", "n", "1"]), "QUEUED");
+    assert_eq!(ask(&mut near, &["EXEC"]), "[:43]");
+    ask(&mut near, &["HSET", "h", "f", "v"]);
+    near.call(&["HELLO", "3"]).unwrap();
+    assert_eq!(ask(&mut near, &["NEWPAIRS", "h"]), "{\"f\": \"v\"}");
+
+    // More than are under way without patience: nobody can know that they block.
+    let mut waiting: Vec<Client> = (0..40).map(|_| f.connect()).collect();
+    for session in &mut waiting {
+        session.send(&["NEWWAIT", "queue", "0"]).unwrap();
+    }
+    eventually("they block", || info(&mut direct, "blocked_clients") == "40");
+    assert_eq!(ask(&mut near, &["NEWADD", "n", "1"]), ":44", "others go on");
+    for _ in 0..40 {
+        ask(&mut direct, &["RPUSH", "queue", "x"]);
+    }
+    for session in &mut waiting {
+        assert_eq!(session.receive().unwrap().to_string(), "[\"queue\", \"x\"]");
+    }
 }
