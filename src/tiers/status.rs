@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::breaker::{Breaker, Tuning};
-use crate::commands::error::Error;
 use super::check::CheckCounts;
 use super::namespaces::Namespaces;
 use crate::commands::error::Error;
