@@ -66,6 +66,18 @@ pub struct Original<'a> {
 }
 
 impl Comparison {
+    /// One of a text in database 0 that nothing else belongs to.
+    #[cfg(test)]
+    pub fn alone(key: &str) -> (Self, oneshot::Receiver<Findings>) {
+        let (done, found) = oneshot::channel();
+        let round = Arc::new(Round {
+            findings: Mutex::default(),
+            done: Mutex::new(Some(done)),
+        });
+        let name = FullName { db: 0, key: key.as_bytes().into() };
+        (Self { name, form: Form::Text, round }, found)
+    }
+
     /// Compares the copy, if there still is one, and drops it if it differs.
     pub fn settle(&self, original: &Original<'_>, now_ms: u64, services: &Services, counts: &CheckCounts) {
         let hash = services.store.hash(&self.name.key);

@@ -31,7 +31,8 @@ impl Bench {
         let mut config = Config::default();
         config.upstream.backoff_min = Duration::from_millis(1);
         config.upstream.backoff_max = Duration::from_millis(10);
-        let config = config.set_many(settings).unwrap();
+        let near = config.set_many(&[("tier-mode", "near-cache")]).unwrap();
+        let config = near.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
         let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
         let (fake, peers, switch) = Fake::new();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::breaker::{self, State};
+use super::check::Comparison;
 use super::effect::Effect;
 use super::order::{Answer, Fetch, Form, Forward, Order, Work};
 use super::pipeline::{Lost, Moment, Pipeline};
@@ -40,7 +41,8 @@ impl Bench {
     }
 
     fn with(settings: &[(&str, &str)]) -> Self {
-        let config = Config::default().set_many(settings).unwrap();
+        let near = Config::default().set_many(&[("tier-mode", "near-cache")]).unwrap();
+        let config = near.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
         let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
         let pipeline = Pipeline::new(&services, &status, moment(0));
@@ -754,4 +756,21 @@ fn an_order_that_comes_too_late_is_not_sent() {
         Err(Error::Upstream("no answer within 1000 ms".into()).to_string())
     );
     assert_eq!(bench.status.pending(), 0);
+}
+
+#[test]
+fn a_copy_that_differs_from_upstream_is_dropped_and_counted() {
+    let mut bench = Bench::new();
+    let mut landing = bench.fetch("k");
+    bench.receive(":-1\r\n$3\r\nold\r\n");
+    assert!(matches!(landing.try_recv(), Ok(Landing::Resident)));
+    for (reply, mismatched) in [("$3\r\nold\r\n", 0), ("-LOADING no\r\n", 0), ("$3\r\nnew\r\n", 1)] {
+        let (comparison, _found) = Comparison::alone("k");
+        bench.place(Work::Compare(vec![comparison]), 0);
+        // An upstream that loads its data proves nothing, and is left.
+        let _ = bench.pipeline.take(b":-1\r\n", moment(bench.now_ms));
+        let _ = bench.pipeline.take(reply.as_bytes(), moment(bench.now_ms));
+        assert_eq!(bench.status.checks.mismatched.get(), mismatched, "{reply}");
+    }
+    assert_eq!(bench.copy_of("k"), None);
 }

@@ -6,6 +6,7 @@ mod control;
 mod faults;
 mod fills;
 mod outage;
+mod rules;
 mod sessions;
 mod types;
 mod writes;
