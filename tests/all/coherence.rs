@@ -12,12 +12,15 @@
 //! - At each *rest* (every few seconds, faults over, clients paused) all agree with upstream on every key, and upstream has
 //!   everything that was acknowledged.
 //!
+//! With write-behind the keys that clients of a Forebay write are its own, and upstream has what was acknowledged when
+//! nothing is dirty any more.
+//!
 //! A write whose outcome is unknown may have happened or not, and may take effect late. What the seed does not
 //! determine is the order in which threads run, so a run can be repeated only in kind.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `FOREBAY_COHERENCE_SECONDS` | how long it goes on; 10 unless told otherwise |
+//! | `FOREBAY_COHERENCE_SECONDS` | how long it goes on in each mode; 10 unless told otherwise |
 //! | `FOREBAY_COHERENCE_SEED` | the seed |
 //! | `FOREBAY_COHERENCE_MODES` | these of `near-cache`, `write-around` and `write-behind`, with commas between them |
 
@@ -60,7 +63,7 @@ const SETTINGS: [&str; 12] = [
 ];
 
 /// The modes that are tested unless told otherwise.
-const MODES: &str = "near-cache";
+const MODES: &str = "near-cache,write-around,write-behind";
 
 #[test]
 fn near_caches_are_coherent_whatever_breaks() {

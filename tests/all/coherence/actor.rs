@@ -231,7 +231,11 @@ impl<'w> Actor<'w> {
     fn count(&mut self) -> Result<(), Lost> {
         let world = self.world;
         let _alone = world.writing.read();
-        let counter = &world.counters[self.random.below(world.counters.len())];
+        let number = self.random.below(world.counters.len());
+        if !world.may_count(self.via, number) {
+            return Ok(());
+        }
+        let counter = &world.counters[number];
         let reply = self.call_one(&words(&["INCR", &counter.name]));
         match reply {
             Ok(Value::Integer(number)) => self.expect(counter.counted(self.number, number as u64)),

@@ -4,6 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use super::rest;
 use super::world::{FOREIGN, World, locked};
 use crate::client::{Client, Value};
 use crate::deadline::{Deadline, PATIENCE, now_ms};
@@ -240,6 +241,15 @@ impl Blow {
 /// Has upstream lose all keys, while nobody writes: a version of each that is its absence.
 fn remove_everything(world: &World, remove: impl FnOnce(&World)) {
     let _alone = world.writing.write();
+    // What is carried later would come back.
+    for (number, address) in world.forebay_addresses.iter().enumerate() {
+        let carried = Client::connect(*address)
+            .map_err(|error| error.to_string())
+            .and_then(|mut forebay| rest::wait_until_carried(number, &mut forebay));
+        if let Err(what) = carried {
+            return world.fail(what);
+        }
+    }
     let versions: Vec<u64> = world
         .keys
         .iter()

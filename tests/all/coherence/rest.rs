@@ -22,6 +22,7 @@ pub fn rest(world: &World) -> Result<(), String> {
     let mut forebays = [first, second];
     for (number, forebay) in forebays.iter_mut().enumerate() {
         wait_for_link(number, forebay)?;
+        wait_until_carried(number, forebay)?;
     }
     for key in &world.keys {
         let is_right = compare(world, key, &mut direct, &mut forebays);
@@ -63,18 +64,35 @@ fn wait_for_link(number: usize, forebay: &mut Client) -> Result<(), String> {
     }
 }
 
+/// Nothing that was acknowledged waits for being carried to upstream any more. Without write-behind nothing ever does.
+pub fn wait_until_carried(number: usize, forebay: &mut Client) -> Result<(), String> {
+    let mut told = String::new();
+    let is_carried = Deadline::after(AGREES_WITHIN).poll(|| {
+        told = match forebay.call(&["INFO", "writebehind"]) {
+            Ok(Value::Bulk(text)) => String::from_utf8_lossy(&text).into_owned(),
+            other => format!("{other:?}"),
+        };
+        told.contains("dirty_keys:0\r\n")
+    });
+    if !is_carried {
+        return Err(format!("Forebay {number} does not carry what it has:\n{told}"));
+    }
+    if told.contains("dead_letters:0\r\n") && told.contains("lost:0\r\n") {
+        Ok(())
+    } else {
+        Err(format!(
+            "Forebay {number} has given up what was acknowledged:\n{told}"
+        ))
+    }
+}
+
 /// Upstream has at least what was acknowledged, and the Forebays have the same.
 fn compare(world: &World, key: &Key, direct: &mut Client, forebays: &mut [Client; 2]) -> Result<(), String> {
     let floor = Floor {
         version: locked(&key.model).done_before(now_ms() + 1),
         why: "which is acknowledged",
     };
-    let mut there = Err(String::new());
-    Deadline::after(world.mode.carries_within()).poll(|| {
-        there = read(key, direct);
-        matches!(there, Ok(Read::Version(version)) if version >= floor.version)
-    });
-    let there = there?;
+    let there = read(key, direct)?;
     locked(&key.model)
         .check(FOREIGN, there, floor)
         .map_err(|what| format!("upstream has what is wrong: {what}"))?;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use super::counter::Counter;
 use super::kinds::Kind;
@@ -58,14 +57,6 @@ impl Mode {
             Self::NearCache => "near-cache",
             Self::WriteAround => "write-around",
             Self::WriteBehind => "write-behind",
-        }
-    }
-
-    /// How long it may take until upstream has what was acknowledged, without faults.
-    pub fn carries_within(self) -> Duration {
-        match self {
-            Self::NearCache | Self::WriteAround => Duration::ZERO,
-            Self::WriteBehind => Duration::from_secs(6),
         }
     }
 }
@@ -133,6 +124,11 @@ impl World {
             answered: AtomicU64::new(0),
             verdict: Mutex::default(),
         }
+    }
+
+    /// Whether clients at this place may count this counter up. Behind a Forebay that writes later, nobody else may.
+    pub fn may_count(&self, via: Via, counter: usize) -> bool {
+        self.mode != Mode::WriteBehind || via == Via::Forebay(counter % self.forebays.len())
     }
 
     /// Where clients of this kind connect to.

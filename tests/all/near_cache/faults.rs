@@ -15,6 +15,9 @@ const TIMEOUT_MS: &str = "300";
 /// What ends by a deadline has ended after this; generous, for a loaded machine.
 const LONGEST: Duration = Duration::from_secs(6);
 
+/// What TIER HEALTH finds when there is no connection.
+const CAN_NOT_BE_ASKED: &str = "upstream can't be asked";
+
 /// A redis-server, a proxy, a Forebay behind it, and a resident key.
 struct Bed {
     u: Server,
@@ -101,6 +104,8 @@ impl Bed {
     fn link_is(&mut self, state: &str) {
         let near = &mut self.near;
         eventually(state, || info(near, "upstream_link") == state);
+        let is_down = ask(near, &["TIER", "HEALTH"]).contains(CAN_NOT_BE_ASKED);
+        assert_eq!(is_down, state == "down");
     }
 
     /// Service resumes, and what upstream does is seen again.
@@ -117,6 +122,7 @@ impl Bed {
             assert_eq!(ask(near, &["GET", "probe"]), format!("\"{value}\""));
         }
         assert_eq!(info(near, "upstream_link"), "up");
+        assert!(!ask(near, &["TIER", "HEALTH"]).contains(CAN_NOT_BE_ASKED));
         assert_eq!(ask(near, &["EVAL", "return 7", "0"]), ":7");
         // It is resident again if upstream has it.
         ask(near, &["GET", "resident"]);

@@ -41,7 +41,8 @@ fn s07_a_change_is_seen_though_the_link_is_cut_between_the_value_and_its_invalid
         proxy.cut_after(VALUE.len());
         proxy.pass_replies();
         let seen = near.receive().unwrap().to_string();
-        assert!(seen == "\"v\"" || seen == "(nil)", "{change:?}: {seen}");
+        let is_right = seen == "\"v\"" || seen == "(nil)" || seen.starts_with("-UPSTREAM ");
+        assert!(is_right, "{change:?}: {seen}");
         eventually("the link is back", || {
             count(&mut near, "upstream_connects") > connects
         });
@@ -297,29 +298,25 @@ fn s20_an_upstream_that_flaps_is_asked_a_bounded_number_of_times() {
 }
 
 #[test]
-fn s20_a_way_that_flaps_opens_the_breaker_and_is_tried_a_bounded_number_of_times() {
+fn s20_a_way_that_flaps_is_tried_a_bounded_number_of_times() {
     let Some(u) = upstream() else { return };
     let proxy = FaultProxy::start(u.address());
     let f = near_cache_at(&format!("redis://{}", proxy.address()), &[]);
     let mut near = f.connect();
     ask(&mut near, &["SET", "resident", "v"]);
     let before = proxy.accepted();
-    let mut breaker = Vec::new();
     for round in 0..15 {
         proxy.swallow_new(round % 2 == 1);
         proxy.cut();
         Deadline::after(Duration::from_millis(100)).poll(|| {
             let reply = ask(&mut near, &["GET", &round.to_string()]);
             assert!(reply == "(nil)" || reply.starts_with("-UPSTREAM "), "{reply}");
-            breaker.push(info(&mut near, "upstream_breaker"));
             false
         });
     }
     let attempts = proxy.accepted() - before;
     assert!((1..=30).contains(&attempts), "{attempts} attempts in 1.5 seconds");
-    assert!(breaker.iter().any(|state| state == "open"), "{breaker:?}");
     proxy.heal();
-    near.call(&["CONFIG", "SET", "breaker-open-ms", "100"]).unwrap();
     eventually("service resumes", || {
         ask(&mut near, &["GET", "resident"]) == "\"v\""
     });
