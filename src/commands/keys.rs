@@ -16,7 +16,7 @@ const PER_KEY: &[&str] = &["request_policy:multi_shard", "response_policy:agg_su
 #[rustfmt::skip] // A table: one row per command.
 pub const COMMANDS: &[Command] = &[
     Command::new("COPY", -3, "source destination [DB destination-db] [REPLACE]", &[key_at(1, READ), key_at(2, OVERWRITE)],
-                 WRITE.or(GROWS), "6.2.0", "O(N) in the elements copied", Handler::Keys(copy),
+                 WRITE.or(GROWS).or(OTHER_DATABASE), "6.2.0", "O(N) in the elements copied", Handler::Keys(copy),
                  "Duplicates a value under another key or in another database."),
     Command::new("DEL", -2, "key [key ...]", &[keys_from(1, REMOVE)], WRITE, "1.0.0", "O(N) in the keys, plus the elements each held",
                  Handler::Keys(del), "Removes keys.")
@@ -24,7 +24,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new("EXISTS", -2, "key [key ...]", PRESENCE, READONLY.or(FAST), "1.0.0", "O(N) in the keys", Handler::Keys(exists),
                  "Counts how many of the keys named are there.")
         .tips(PER_KEY),
-    Command::new("MOVE", 3, "key db", &[key_at(1, UPDATE)], WRITE.or(FAST), "1.0.0", "O(1)", Handler::Key(r#move),
+    Command::new("MOVE", 3, "key db", &[key_at(1, UPDATE)], WRITE.or(FAST).or(OTHER_DATABASE), "1.0.0", "O(1)", Handler::Key(r#move),
                  "Takes a key over into another database."),
     Command::container("OBJECT", "2.2.3", "Groups the commands that look inside a stored value.", &[
         Command::new("ENCODING", 3, "key", INSPECTED, READONLY.or(OWNER), "2.2.3", "O(1)", Handler::Key(object_encoding),

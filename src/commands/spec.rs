@@ -484,6 +484,8 @@ pub const RELAYED: Flags = Flags(1 << 19);
 /// What it leaves in its keys depends on nothing but the request, unless that has options that say otherwise: see
 /// [`Command::is_blind`].
 pub const BLIND: Flags = Flags(1 << 28);
+/// May reach into another database than the selected one.
+pub const OTHER_DATABASE: Flags = Flags(1 << 29);
 /// Reaches others though it changes no key: a pause of writes holds it back, too (Redis: `may_replicate`).
 pub const MAY_REPLICATE: Flags = Flags(1 << 27);
 /// Runs at once also where a transaction queues requests.

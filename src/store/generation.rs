@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::Store;
+use super::{EntryRef, Store, Visit};
 use super::attention::FullName;
 use super::freshness::CopyRules;
 use super::shard::Shard;
@@ -182,6 +182,26 @@ impl Store {
 }
 
 impl Shard {
+    /// Whether a visit may see an entry that is dead or of an earlier generation.
+    #[cold]
+    pub(super) fn serves_old(&self, entry: EntryRef<'_>, visit: Visit) -> bool {
+        let settings = self.settings();
+        let freshness_rules = settings.freshness.load();
+        let rules = freshness_rules.of(entry.key());
+        let dead_for_ms = entry.deadline_ms().and_then(|at| visit.now_ms.checked_sub(at));
+        if dead_for_ms.is_some_and(|age_ms| !rules.serves_dead(age_ms, visit.freshness)) {
+            return false;
+        }
+        match settings.generations.trust(entry.generation(), rules) {
+            Trust::Sound => true,
+            Trust::Suspect { since_ms } => {
+                let age_ms = visit.now_ms.saturating_sub(since_ms);
+                rules.serves_suspect(age_ms, visit.freshness, settings.is_cut())
+            }
+            Trust::Void => false,
+        }
+    }
+
     /// Entries that are suspect.
     fn suspects(&self) -> usize {
         let databases = 0..self.settings().databases;
@@ -293,7 +313,7 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{CopyRules, Freshness, FreshnessRules, Key, Suspects, Visit};
+    use crate::store::{Freshness, FreshnessRules, Key, Suspects};
     use crate::values::prefix_map::PrefixMap;
 
     const MAX_STALE_MS: u64 = 1000;
@@ -340,6 +360,23 @@ mod tests {
         assert!(is_served(&store, "old", 10 + MAX_STALE_MS, Freshness::Rescue));
         assert!(!is_served(&store, "old", 11 + MAX_STALE_MS, Freshness::Rescue));
         assert_eq!(store.size(0).entries, 0, "too old to be of any use");
+    }
+
+    #[test]
+    fn entries_that_are_looked_at_beside_others_follow_the_same_rules() {
+        let store = store(Suspects::Revalidate);
+        put(&store, "old");
+        store.begin_generation(10);
+        let hash = store.hash(b"old");
+        let sees = |freshness, now_ms| {
+            let visit = Visit {
+                freshness,
+                ..Visit::new(0, now_ms)
+            };
+            Key::peek_in(&store.lock(hash), b"old", hash, visit).is_some()
+        };
+        assert!(!sees(Freshness::Sound, 11) && !sees(Freshness::Lenient, 11));
+        assert!(sees(Freshness::Rescue, 11) && !sees(Freshness::Rescue, 11 + MAX_STALE_MS));
     }
 
     #[test]

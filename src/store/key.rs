@@ -57,7 +57,8 @@ impl<'s> Key<'s> {
     pub fn peek_in<'a>(shard: &'a Shard, name: &[u8], hash: KeyHash, visit: Visit) -> Option<EntryRef<'a>> {
         let entry = shard.entry(visit.db, shard.find(visit.db, hash, name)?);
         let dead = entry.deadline_ms().is_some_and(|at| at <= visit.now_ms);
-        (!dead && shard.settings().counts_as_current(entry)).then_some(entry)
+        let is_sound = !dead && shard.settings().counts_as_current(entry);
+        (is_sound || shard.serves_old(entry, visit)).then_some(entry)
     }
 
     /// The key itself.

@@ -6,7 +6,7 @@ use super::Tiers;
 use super::status::FeedMode;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::{Access, KEYSPACE, OWNER, Result};
+use crate::commands::spec::{Access, KEYSPACE, OTHER_DATABASE, OWNER, Result};
 use crate::config::{FailMode, TierMode};
 use crate::resp::Request;
 
@@ -27,7 +27,8 @@ impl Tiers {
     /// In what way `request` goes. Fails if its keys belong to namespaces that can't be used together.
     pub fn way(&self, entry: &Entry, request: Request<'_>) -> Result<Way> {
         let (namespaces, command) = (self.status.namespaces.load(), &entry.command);
-        let is_owners = command.flags.intersects(KEYSPACE.or(OWNER));
+        // What is held of another database is not known here.
+        let is_owners = command.flags.intersects(KEYSPACE.or(OWNER).or(OTHER_DATABASE));
         let mut keys = command.key_positions(request).into_iter();
         let Some((first, _)) = keys.next() else {
             let is_upstreams = is_owners && namespaces.default().mode != TierMode::Off;

@@ -29,7 +29,7 @@ mod replay;
 mod room;
 
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -56,6 +56,8 @@ pub struct Behind {
     work: Notify,
     /// Something was carried, so there may be room.
     progress: Notify,
+    /// When nothing was found that may be evicted, in Unix milliseconds.
+    stuffed_at_ms: AtomicU64,
     /// Whether the oldest dirty key is too old for more of them.
     is_aged: AtomicBool,
     /// What is counted.
@@ -94,6 +96,7 @@ impl Behind {
             ledger: Mutex::default(),
             work: Notify::new(),
             progress: Notify::new(),
+            stuffed_at_ms: AtomicU64::new(0),
             is_aged: AtomicBool::new(false),
             counts: Counts::default(),
         }

@@ -11,6 +11,9 @@ use crate::commands::spec::Result;
 use crate::config::WhenFull;
 use crate::store::EntryRef;
 
+/// For how long nobody looks again for something to evict where there was nothing.
+const STUFFED_MS: u64 = 50;
+
 impl Behind {
     /// Takes room in the journal for a change of a key with `key_len` bytes whose state will have `state_bytes` at most.
     /// Fails when too much waits to be carried.
@@ -28,7 +31,23 @@ impl Behind {
     #[inline]
     pub fn has_memory(&self, now_ms: u64) -> bool {
         let store = &self.services.store;
-        !store.is_over_budget() || store.make_room(store.hash(b""), now_ms)
+        !store.is_over_budget() || self.make_room(now_ms)
+    }
+
+    /// Evicts something, unless it was found a moment ago that nothing may be evicted: finding that out means to look
+    /// at everything.
+    #[cold]
+    fn make_room(&self, now_ms: u64) -> bool {
+        let stuffed_at_ms = self.stuffed_at_ms.load(Relaxed);
+        if now_ms.abs_diff(stuffed_at_ms) < STUFFED_MS {
+            return false;
+        }
+        let store = &self.services.store;
+        let has_room = store.make_room(store.hash(b""), now_ms);
+        if !has_room {
+            self.stuffed_at_ms.store(now_ms, Relaxed);
+        }
+        has_room
     }
 
     /// Whether an entry that is no text is small enough to be carried as a whole with each change.
