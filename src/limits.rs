@@ -181,6 +181,10 @@ pub const LINK_UNSENT_PAUSE_BYTES: usize = 1024 * 1024;
 /// as it answers within them.
 pub const LINK_OVERDUE_TIMEOUTS: u64 = 4;
 
+/// A link that was lost while it was in use is first made again, which takes a round trip or two; only after this time
+/// is the breaker told of the calls that were lost with it, so that it need not open for a moment.
+pub const LINK_GRACE_MS: u64 = 50;
+
 /// A link that was lost before it was this old is no reason to connect again without a pause: an upstream that
 /// flaps is asked a few times a second, not a hundred times.
 pub const LINK_STABLE_MS: u64 = 1_000;

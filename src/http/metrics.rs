@@ -81,6 +81,7 @@ const UPSTREAM_COUNTERS: &[Row<UpstreamStats, u64>] = &[
     ("forebay_upstream_forwarded_total", |stats| stats.forwarded,     "Requests of clients passed on."),
     ("forebay_upstream_timeouts_total",  |stats| stats.timeouts,      "Calls without an answer in time."),
     ("forebay_upstream_refused_total",   |stats| stats.refused,       "Calls refused without asking."),
+    ("forebay_upstream_retries_total",   |stats| stats.retries,       "Calls made again over a new connection."),
     ("forebay_upstream_connects_total",  |stats| stats.connects,      "Connections made."),
     ("forebay_invalidations_total",      |stats| stats.invalidations, "Keys that others wrote, as the feed told."),
 ];

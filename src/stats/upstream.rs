@@ -32,6 +32,8 @@ pub struct UpstreamStats {
     pub timeouts: u64,
     /// Calls that were refused without asking: no connection, breaker open, too much pending.
     pub refused: u64,
+    /// Calls made again after their connection was lost.
+    pub retries: u64,
     /// Keys that others wrote, as the feed told.
     pub invalidations: u64,
     /// Connections made, the first included.

@@ -98,6 +98,20 @@ impl AbsentKeys {
         })
     }
 
+    /// Begins the fetch with this ticket anew; false if it has no placeholder any more.
+    pub fn renew(&mut self, db: usize, key: &[u8], ticket: u64) -> bool {
+        let of_key = self.keys.get_mut(key).map_or(&mut [][..], |of_key| of_key);
+        let fetching = of_key.iter_mut().find_map(|(of_db, absence)| match absence {
+            Absence::Fetching {
+                ticket: of_fetch,
+                tainted,
+                ..
+            } if *of_db == db && *of_fetch == ticket => Some(tainted),
+            _ => None,
+        });
+        fetching.map(|tainted| *tainted = false).is_some()
+    }
+
     /// Ends the fetch with this ticket: whether its result may be kept, and who waits for it. A fetch that was
     /// overtaken and replaced has no placeholder any more; its result is not kept.
     pub fn land(&mut self, db: usize, key: &[u8], ticket: u64) -> (bool, Waiters) {
@@ -257,6 +271,22 @@ mod tests {
         );
         assert!(keys.land(0, b"k", second).0);
         assert!(keys.is_empty());
+    }
+
+    #[test]
+    fn a_fetch_that_is_sent_once_more_sees_what_overtook_it() {
+        let mut keys = AbsentKeys::default();
+        let (ticket, mut landing) = lead(&mut keys, b"k");
+        keys.overtake_all();
+        assert!(keys.renew(0, b"k", ticket) && !keys.renew(1, b"k", ticket));
+        assert!(matches!(keys.approach(0, b"k", 0), Approach::Follow(_)));
+        assert!(keys.land(0, b"k", ticket).0);
+        assert!(landing.try_recv().is_err(), "the caller tells those who wait");
+
+        let (first, _) = lead(&mut keys, b"k");
+        keys.overtake(b"k");
+        let (second, _) = lead(&mut keys, b"k");
+        assert!(!keys.renew(0, b"k", first) && keys.renew(0, b"k", second));
     }
 
     #[test]

@@ -634,6 +634,12 @@ impl Store {
         landing
     }
 
+    /// The fetch of a key that has this ticket is about to be sent once more: what overtook it so far does not matter
+    /// any longer. False if nobody waits for it.
+    pub fn renew(&self, db: usize, key: &[u8], ticket: u64) -> bool {
+        self.lock(self.hash(key)).absent().renew(db, key, ticket)
+    }
+
     /// Somebody wrote `key`: no database keeps a copy, and no fetch that is under way may leave one.
     pub fn invalidate(&self, key: &[u8]) -> bool {
         let hash = self.hash(key);

@@ -5,11 +5,11 @@ use tokio::sync::oneshot;
 use super::Tiers;
 use super::effect::Effect;
 use super::marked::plain;
-use super::order::{Answer, Forward, Work};
+use super::order::{Answer, Forward, Repeat, Work};
 use super::wire::push_request;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::{FLAT_PAIRS, NULL_ARRAYS, Result};
+use crate::commands::spec::{FLAT_PAIRS, KEYSPACE, MAY_REPLICATE, NULL_ARRAYS, OWNER, Result, WRITE};
 use crate::resp::frame::{Resp2Form, downgrade};
 use crate::resp::{Frame, Protocol, Request};
 
@@ -40,6 +40,7 @@ impl Tiers {
                 request: bytes,
                 effect,
                 answer: Some(sender),
+                repeat: repeat(entry),
             }),
             db,
             len,
@@ -62,10 +63,24 @@ impl Tiers {
             request,
             effect,
             answer,
+            repeat: Repeat::Always,
         };
         self.submit(Work::Forward(forward), db, len);
         let ended = || Err(Error::Upstream("the link has ended".into()));
         receiver.await.unwrap_or_else(|_| ended())
+    }
+}
+
+/// Whether a request of this row may be sent twice. What upstream alone may answer is sent as it comes, with writes
+/// behind it; what is passed on because its value is not kept here is answered before the next.
+fn repeat(entry: &Entry) -> Repeat {
+    let flags = entry.command.flags;
+    if entry.command.writes_keys() || flags.intersects(WRITE.or(MAY_REPLICATE)) {
+        Repeat::Never
+    } else if flags.intersects(KEYSPACE.or(OWNER)) {
+        Repeat::BeforeWrites
+    } else {
+        Repeat::Always
     }
 }
 
@@ -92,5 +107,27 @@ impl Passage {
             Protocol::Resp2 => downgrade(Frame::new(&reply), self.form, out),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::index;
+
+    #[test]
+    fn what_may_have_done_something_is_never_sent_twice() {
+        let repeats = |name: &str| repeat(index::find(name.as_bytes()).unwrap());
+        for name in [
+            "SET", "GETEX", "GETDEL", "INCR", "FLUSHALL", "PUBLISH", "EXPIRE", "SORT", "COPY",
+        ] {
+            assert_eq!(repeats(name), Repeat::Never, "{name}");
+        }
+        for name in ["DBSIZE", "SCAN", "TTL", "DUMP"] {
+            assert_eq!(repeats(name), Repeat::BeforeWrites, "{name}");
+        }
+        for name in ["GET", "MGET", "LRANGE", "SORT_RO"] {
+            assert_eq!(repeats(name), Repeat::Always, "{name}");
+        }
     }
 }

@@ -183,16 +183,17 @@ mod tests {
 
     const NOW_MS: u64 = 1_000_000;
 
-    fn status() -> Status {
-        let status = Status::new(breaker::by_name("consecutive").unwrap(), &Config::default());
+    fn status() -> Arc<Status> {
+        let breaker = breaker::by_name("consecutive").unwrap();
+        let status = Arc::new(Status::new(breaker, &Config::default()));
         status.set_state(LinkState::Up);
         status.note_sync(NOW_MS * 1_000_000);
         status
     }
 
-    fn found(status: &Status, now_ms: u64) -> Vec<Finding> {
+    fn found(status: &Arc<Status>, now_ms: u64) -> Vec<Finding> {
         let services = Arc::new(Services::new(Config::default(), None));
-        findings(status, &Behind::new(&services), &Config::default(), now_ms)
+        findings(status, &Behind::new(&services, status), &Config::default(), now_ms)
     }
 
     #[test]
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn a_lost_link_is_critical_and_says_why() {
         let status = status();
-        status.set_down("redis://u: connection refused".to_owned());
+        status.set_lost("redis://u: connection refused", LinkState::Down);
         let found = found(&status, NOW_MS + 60_000);
         assert_eq!((found.len(), found[0].severity), (1, Critical));
         assert!(found[0].what.ends_with("connection refused"), "{found:?}");

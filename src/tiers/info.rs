@@ -51,6 +51,7 @@ pub fn stats(services: &Services, status: &Status) -> UpstreamStats {
         forwarded: status.forwarded.get() + status.relayed.get(),
         timeouts: status.timeouts.get(),
         refused: status.refused.get(),
+        retries: status.retries.get(),
         invalidations: status.invalidations.get(),
         connects: status.connects.get(),
     }
@@ -109,6 +110,7 @@ fn upstream(services: &Services, status: &Status) -> String {
         ("upstream_pending", &status.pending()),
         ("upstream_timeouts", &status.timeouts.get()),
         ("upstream_refused", &status.refused.get()),
+        ("upstream_retries", &status.retries.get()),
         ("upstream_sessions", &status.sessions.load(Relaxed)),
         ("upstream_sessions_idle", &status.sessions_idle.load(Relaxed)),
         ("upstream_sessions_opened", &status.sessions_opened.get()),

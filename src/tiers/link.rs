@@ -12,7 +12,8 @@ use super::backoff::Backoff;
 use super::login;
 use super::order::Order;
 use super::pipeline::{Lost, Moment, Pipeline};
-use super::status::{LinkState, Status, tuning};
+use super::returned::Returned;
+use super::status::{LinkState, Status};
 use super::upstream::{ByteStream, Upstream};
 use super::wire::FrameReader;
 use crate::commands::error::Error;
@@ -56,34 +57,40 @@ impl Link {
             (settings.backoff_min, settings.backoff_max)
         };
         let mut backoff = Backoff::new(min, max);
+        let mut returned = Returned::new(&self.services, &self.status);
         loop {
-            let connected = self.connect().await;
+            let connected = returned.meanwhile(self.connect()).await;
             match &connected {
                 Ok(_) => {
                     self.status.set_state(LinkState::Up);
                     self.services.store.set_cut(false);
+                    returned.note_connection();
                 }
-                Err(error) => self.note_failure(&error.to_string()),
+                Err(error) => {
+                    self.note_failure(&error.to_string(), LinkState::Down);
+                    returned.note_failed_attempt();
+                }
             }
             if let Some(tried) = tried.take() {
                 tried();
             }
             if let Ok((stream, frames)) = connected {
                 let up_since_ms = self.services.clock.monotonic_ms();
-                let Ok(lost) = self.exchange(stream, frames).await else {
+                let Ok(lost) = self.exchange(stream, frames, &mut returned).await else {
                     return;
                 };
                 if matches!(lost, Lost::Silent) {
                     self.status.note_silence();
                 }
-                self.note_failure(&lost.to_string());
                 if self.services.clock.monotonic_ms() - up_since_ms >= LINK_STABLE_MS {
                     backoff.reset();
-                    self.status.set_state(LinkState::Connecting);
+                    self.note_failure(&lost.to_string(), LinkState::Connecting);
                     continue;
                 }
+                self.note_failure(&lost.to_string(), LinkState::Down);
+                returned.tell_breaker();
             }
-            if self.rest(backoff.next()).await.is_err() {
+            if returned.meanwhile(self.rest(backoff.next())).await.is_err() {
                 return;
             }
         }
@@ -106,7 +113,9 @@ impl Link {
             let text = format!("no connection within {} ms", timeout.as_millis());
             Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
         })?;
-        self.services.store.begin_generation(self.services.clock.unix_ms());
+        self.services
+            .store
+            .begin_generation(self.services.clock.unix_ms());
         self.review();
         self.status.breaker.reset();
         self.status.connects.add(1);
@@ -133,17 +142,20 @@ impl Link {
         }));
     }
 
-    /// Carries orders and replies until the connection is lost.
+    /// Carries orders and replies until the connection is lost: first what was returned of the one before.
     async fn exchange(
         &mut self,
         stream: Box<dyn ByteStream>,
         mut frames: FrameReader,
+        returned: &mut Returned,
     ) -> Result<Lost, Unwanted> {
         let mut pipeline = Pipeline::new(&self.services, &self.status, self.now());
-        let lost = self.carry(stream, &mut frames, &mut pipeline).await?;
+        let lost = self.carry(stream, &mut frames, &mut pipeline, returned).await?;
         // From now on nobody tells of what others write.
-        self.services.store.begin_generation(self.services.clock.unix_ms());
-        pipeline.fail(&lost, self.now());
+        self.services
+            .store
+            .begin_generation(self.services.clock.unix_ms());
+        returned.take(pipeline.fail(&lost, self.now()));
         Ok(lost)
     }
 
@@ -152,6 +164,7 @@ impl Link {
         stream: Box<dyn ByteStream>,
         frames: &mut FrameReader,
         pipeline: &mut Pipeline,
+        returned: &mut Returned,
     ) -> Result<Lost, Unwanted> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut alarm = Alarm::new();
@@ -160,6 +173,11 @@ impl Link {
                 take_frames(frames, pipeline, self.now()).and_then(|()| pipeline.tick(self.now()))
             {
                 return Ok(lost);
+            }
+            while pipeline.has_room()
+                && let Some(order) = returned.next()
+            {
+                pipeline.place_again(order, self.now());
             }
             alarm.set(pipeline.next_tick_ms(), self.services.clock.monotonic_ms());
             let has_unsent = !pipeline.unsent().is_empty();
@@ -210,15 +228,11 @@ impl Link {
         }
     }
 
-    fn note_failure(&self, trouble: &str) {
-        let settings = self.services.config.load();
-        self.status
-            .breaker
-            .failed(self.services.clock.monotonic_ms(), tuning(&settings.upstream));
+    fn note_failure(&self, trouble: &str, state: LinkState) {
         self.status.failures.add(1);
         self.services.store.set_cut(true);
         let text = format!("{}: {trouble}", self.upstream.name());
-        if self.status.set_down(text) {
+        if self.status.set_lost(&text, state) {
             tracing::warn!(
                 upstream = self.upstream.name(),
                 "upstream can't be used: {trouble}"

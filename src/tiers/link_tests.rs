@@ -10,7 +10,7 @@ use super::breaker;
 use super::effect::Effect;
 use super::fake::{Fake, Peer, Switch};
 use super::link::Link;
-use super::order::{Answer, Forward, Order, Work};
+use super::order::{Answer, Forward, Order, Repeat, Work};
 use super::status::{LinkState, Status};
 use super::wire::push_text_request;
 use crate::config::Config;
@@ -31,10 +31,14 @@ impl Bench {
         let mut config = Config::default();
         config.upstream.backoff_min = Duration::from_millis(1);
         config.upstream.backoff_max = Duration::from_millis(10);
+        config.upstream.connect_timeout = Duration::from_secs(60);
         let near = config.set_many(&[("tier-mode", "near-cache")]).unwrap();
         let config = near.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
-        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
+        let status = Arc::new(Status::new(
+            breaker::by_name("consecutive").unwrap(),
+            &services.config.load(),
+        ));
         let (fake, peers, switch) = Fake::new();
         let (orders, receiver) = mpsc::channel(16);
         let link = Link::new(
@@ -64,20 +68,36 @@ impl Bench {
     }
 
     async fn forward(&self, words: &[&str], effect: Effect) -> oneshot::Receiver<Answer> {
+        self.forward_within(words, effect, 60_000).await
+    }
+
+    async fn forward_within(
+        &self,
+        words: &[&str],
+        effect: Effect,
+        time_ms: u64,
+    ) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         let mut request = Vec::new();
         push_text_request(&mut request, words);
-        let deadline_ms = self.services.clock.monotonic_ms() + 60_000;
+        let deadline_ms = self.services.clock.monotonic_ms() + time_ms;
+        let repeat = if effect.is_any() {
+            Repeat::Never
+        } else {
+            Repeat::Always
+        };
         let work = Work::Forward(Forward {
             request,
             effect,
             answer: Some(answer),
+            repeat,
         });
         let order = Order {
             db: 0,
             deadline_ms,
             work,
             permit: self.status.enter(0),
+            attempts: 0,
         };
         self.orders
             .send(order)
@@ -176,6 +196,68 @@ async fn what_is_outstanding_when_the_link_is_lost_fails_and_what_l1_holds_is_ol
         text.starts_with("UPSTREAM connection lost") && text.contains("may or may not"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_read_under_way_is_answered_over_the_next_connection() {
+    let mut bench = Bench::start(&[]);
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
+    peer.hears("k\r\n").await;
+    drop(peer);
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    peer.hears("GET\r\n$1\r\nk\r\n").await;
+    peer.says("$1\r\nv\r\n").await;
+    assert_eq!(&*answered.await.unwrap().unwrap(), b"$1\r\nv\r\n");
+    assert_eq!(bench.status.retries.get(), 1);
+}
+
+#[tokio::test]
+async fn a_read_is_given_up_after_as_many_retries_as_there_may_be() {
+    let mut bench = Bench::start(&[("upstream-retries", "2")]);
+    let mut answered = None;
+    for _ in 0..3 {
+        let mut peer = bench.accept().await;
+        peer.lets_in().await;
+        if answered.is_none() {
+            answered = Some(bench.forward(&["GET", "k"], Effect::Nothing).await);
+        }
+        peer.hears("k\r\n").await;
+    }
+    let text = error(answered.unwrap().await.unwrap());
+    assert!(text.starts_with("UPSTREAM connection lost"), "{text}");
+}
+
+#[tokio::test]
+async fn a_read_is_given_up_when_connecting_fails_as_often() {
+    let mut bench = Bench::start(&[("upstream-retries", "2")]);
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
+    peer.hears("k\r\n").await;
+    bench.switch.set_down(true);
+    drop(peer);
+    let text = error(answered.await.unwrap());
+    assert!(text.starts_with("UPSTREAM not connected: fake: "), "{text}");
+    assert!(bench.status.failures.get() >= 3, "the loss and two attempts");
+    assert_eq!(bench.status.pending(), 0);
+}
+
+#[tokio::test]
+async fn a_read_does_not_wait_for_a_connection_longer_than_it_may() {
+    let mut bench = Bench::start(&[]);
+    let mut peer = bench.accept().await;
+    peer.lets_in().await;
+    let answered = bench.forward_within(&["GET", "k"], Effect::Nothing, 300).await;
+    peer.hears("k\r\n").await;
+    drop(peer);
+    // It connects and is never let in.
+    let peer = bench.accept().await;
+    let text = error(answered.await.unwrap());
+    assert!(text.starts_with("UPSTREAM no answer within"), "{text}");
+    drop(peer);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! | `relay` | commands that only upstream knows |
 //! | `session_link`, `conduct`, `pool` | the connections for these: what state they have, and who has one when |
 //! | `link`, `pipeline` | the shared connection: its life, and what goes over it |
+//! | `returned` | what is placed again when that connection was lost |
 //! | `feed` | invalidations, and how stale a copy may be |
 //! | `effect`, `take` | which copies a write makes wrong, and which follow it |
 //! | `marked` | texts that a Forebay packed and marked, as clients are to see them |
@@ -61,6 +62,7 @@ mod promotion;
 #[cfg(test)]
 mod races;
 mod relay;
+mod returned;
 mod session_link;
 #[cfg(test)]
 mod session_link_tests;
@@ -255,6 +257,7 @@ impl Tiers {
             deadline_ms,
             work,
             permit: self.status.enter(bytes),
+            attempts: 0,
         }
     }
 

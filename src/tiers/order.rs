@@ -21,6 +21,8 @@ pub struct Order {
     pub work: Work,
     /// Its place among the pending.
     pub permit: Permit,
+    /// How often it was sent in vain, or waited in vain for a connection to be sent over.
+    pub attempts: u32,
 }
 
 impl Order {
@@ -31,6 +33,7 @@ impl Order {
             deadline_ms,
             work,
             permit,
+            attempts: 0,
         }
     }
 }
@@ -79,12 +82,31 @@ pub struct Forward {
     pub effect: Effect,
     /// Who waits; `None` once he was told that it takes too long.
     pub answer: Option<oneshot::Sender<Answer>>,
+    /// Whether it may be sent once more.
+    pub repeat: Repeat,
+}
+
+/// Whether a request that was sent may be sent once more when the connection is lost before the reply comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// No: it may have done something.
+    Never,
+    /// Unless a request that may have done something was sent behind it: its client may have sent both in a row, and
+    /// does not expect the second one's doings in the first one's answer.
+    BeforeWrites,
+    /// Yes: it only reads, and its client sends no writes before it is answered.
+    Always,
 }
 
 impl Work {
     /// Ends it without having sent anything.
     pub fn refuse(self, error: &Error, db: usize, now_ms: u64, store: &Store, status: &Status) {
         status.refused.add(1);
+        self.fail(error, db, now_ms, store, status);
+    }
+
+    /// Ends it without having done anything.
+    pub fn fail(self, error: &Error, db: usize, now_ms: u64, store: &Store, status: &Status) {
         match self {
             Self::Fill(fetches) => {
                 let text: Arc<str> = error.to_string().into();

@@ -5,10 +5,15 @@
 //! until its late reply comes, which is then dropped: no reply is ever matched to another request. Nothing here
 //! waits or reads a clock, so that every order of replies, invalidations, timeouts and losses can be tested.
 
+mod loss;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+
+pub use loss::Loss;
 
 use super::behind::Carried;
 use super::check::{Comparison, Original};
@@ -17,7 +22,7 @@ use super::effect::Effect;
 use super::feed;
 use super::login;
 use super::namespaces::Namespace;
-use super::order::{Answer, Fetch, Form, Forward, Order, Work};
+use super::order::{Answer, Fetch, Form, Forward, Order, Repeat, Work};
 use super::status::{FeedMode, Permit, Status, tuning};
 use super::wire::{push_request, push_text_request};
 use crate::commands::error::Error;
@@ -78,10 +83,21 @@ impl fmt::Display for Lost {
 /// A request that was sent, or will be next, and what its reply is for.
 struct Awaited {
     sent: Moment,
-    deadline_ms: u64,
+    /// Of the order.
+    terms: Terms,
     reply: Expected,
     /// Of the order, with its last request.
     permit: Option<Permit>,
+    /// Where the request is among all bytes of the connection.
+    bytes: Range<u64>,
+}
+
+/// What holds for all requests of an order.
+#[derive(Clone, Copy)]
+struct Terms {
+    db: usize,
+    deadline_ms: u64,
+    attempts: u32,
 }
 
 enum Expected {
@@ -119,6 +135,10 @@ pub struct Pipeline {
     /// Bytes to send: `outgoing[sent_bytes..]`.
     outgoing: Vec<u8>,
     sent_bytes: usize,
+    /// How many bytes were sent, of all there ever were.
+    sent_total: u64,
+    /// Where the next request begins among them.
+    written_total: u64,
     awaited: VecDeque<Awaited>,
     /// How many of `awaited`, from its front, were given up.
     overdue: usize,
@@ -143,6 +163,8 @@ impl Pipeline {
             databases: Databases::new(base, base),
             outgoing: Vec::new(),
             sent_bytes: 0,
+            sent_total: 0,
+            written_total: 0,
             awaited: VecDeque::new(),
             overdue: 0,
             held: None,
@@ -168,6 +190,7 @@ impl Pipeline {
     /// Notes that so many of them were sent.
     pub fn note_sent(&mut self, bytes: usize) {
         self.sent_bytes += bytes;
+        self.sent_total += bytes as u64;
         if self.sent_bytes == self.outgoing.len() {
             self.sent_bytes = 0;
             self.outgoing.clear();
@@ -191,6 +214,20 @@ impl Pipeline {
             }
         }
         self.send(order, now);
+    }
+
+    /// Takes an order on again whose connection was lost. What overtook its fetches so far is no matter, since they
+    /// are sent behind it; fetches that nobody waits for any more are not sent.
+    pub fn place_again(&mut self, mut order: Order, now: Moment) {
+        if let Work::Fill(fetches) = &mut order.work {
+            let store = &self.services.store;
+            fetches.retain(|fetch| store.renew(order.db, &fetch.key, fetch.ticket));
+            if fetches.is_empty() {
+                return;
+            }
+        }
+        self.status.retries.add(1);
+        self.place(order, now);
     }
 
     /// Settles what a frame from upstream is about.
@@ -225,7 +262,7 @@ impl Pipeline {
     pub fn tick(&mut self, now: Moment) -> Result<(), Lost> {
         let now_ms = now.monotonic_ms();
         while let Some(awaited) = self.awaited.get_mut(self.overdue)
-            && awaited.deadline_ms <= now_ms
+            && awaited.terms.deadline_ms <= now_ms
         {
             self.overdue += 1;
             self.give_up(self.overdue - 1, now);
@@ -233,7 +270,7 @@ impl Pipeline {
         if let Some(oldest) = self.awaited.front() {
             let more_ms = self.timeout_ms() * (LINK_OVERDUE_TIMEOUTS - 1);
             let is_probe = matches!(oldest.reply, Expected::Pong { probe: true, .. });
-            if self.overdue > 0 && (is_probe || oldest.deadline_ms + more_ms <= now_ms) {
+            if self.overdue > 0 && (is_probe || oldest.terms.deadline_ms + more_ms <= now_ms) {
                 return Err(Lost::Silent);
             }
         } else if now_ms >= self.active_ms + FEED_PROBE_MS {
@@ -242,46 +279,29 @@ impl Pipeline {
                 probe: true,
                 waiting: None,
             };
-            self.wait_for(reply, now_ms + self.timeout_ms(), None, now);
+            let terms = Terms {
+                db: 0,
+                deadline_ms: now_ms + self.timeout_ms(),
+                attempts: 0,
+            };
+            self.wait_for(reply, terms, None, now);
         }
         Ok(())
     }
 
     /// When [`Pipeline::tick`] has something to do next, in monotonic milliseconds.
     pub fn next_tick_ms(&self) -> u64 {
-        let due = self.awaited.get(self.overdue).map(|awaited| awaited.deadline_ms);
+        let due = self
+            .awaited
+            .get(self.overdue)
+            .map(|awaited| awaited.terms.deadline_ms);
         let oldest = self.awaited.front().filter(|_| self.overdue > 0);
         let silent =
-            oldest.map(|oldest| oldest.deadline_ms + self.timeout_ms() * (LINK_OVERDUE_TIMEOUTS - 1));
+            oldest.map(|oldest| oldest.terms.deadline_ms + self.timeout_ms() * (LINK_OVERDUE_TIMEOUTS - 1));
         due.into_iter()
             .chain(silent)
             .min()
             .unwrap_or(self.active_ms + FEED_PROBE_MS)
-    }
-
-    /// Fails everything: the connection is lost. Each order that was under way is a failure for the breaker, so that
-    /// under load it opens at once.
-    pub fn fail(mut self, lost: &Lost, now: Moment) {
-        let under_way = self.awaited.iter().filter(|awaited| awaited.permit.is_some());
-        under_way.for_each(|_| self.note_failed_call(now));
-        let trouble = format!("connection lost: {lost}");
-        let error = Error::Upstream(trouble.as_str().into());
-        while let Some(awaited) = self.awaited.pop_front() {
-            match awaited.reply {
-                Expected::Value { fetch, db } => self.land(&fetch, Fetched::Failed(text(&error)), db, now),
-                Expected::Answer(mut forward) => forward.abandon(&trouble, &self.services.store, now.unix_ms),
-                // Who waits for a barrier sees that it is gone.
-                _ => {}
-            }
-        }
-        for order in self
-            .held
-            .take()
-            .into_iter()
-            .chain(std::mem::take(&mut self.again))
-        {
-            self.refuse(order, &error, now);
-        }
     }
 
     fn refuse(&self, order: Order, error: &Error, now: Moment) {
@@ -292,7 +312,12 @@ impl Pipeline {
 
     fn select(&mut self, database: usize, reply: Expected, before: &Order, now: Moment) {
         push_text_request(&mut self.outgoing, &["SELECT", &database.to_string()]);
-        self.wait_for(reply, before.deadline_ms, None, now);
+        let terms = Terms {
+            db: before.db,
+            deadline_ms: before.deadline_ms,
+            attempts: before.attempts,
+        };
+        self.wait_for(reply, terms, None, now);
     }
 
     fn send(&mut self, order: Order, now: Moment) {
@@ -301,19 +326,27 @@ impl Pipeline {
             deadline_ms,
             work,
             permit,
+            attempts,
         } = order;
+        let terms = Terms {
+            db,
+            deadline_ms,
+            attempts,
+        };
         match work {
-            Work::Fill(fetches) => self.send_fetches(fetches, db, deadline_ms, permit, now),
+            Work::Fill(fetches) => self.send_fetches(fetches, terms, permit, now),
             Work::Forward(mut forward) => {
-                self.outgoing
-                    .extend_from_slice(&std::mem::take(&mut forward.request));
+                self.outgoing.extend_from_slice(&forward.request);
+                if forward.repeat == Repeat::Never {
+                    forward.request = Vec::new();
+                }
                 self.status.forwarded.add(1);
-                self.wait_for(Expected::Answer(forward), deadline_ms, Some(permit), now);
+                self.wait_for(Expected::Answer(forward), terms, Some(permit), now);
             }
             Work::Carry(requests, states) => {
                 self.outgoing.extend_from_slice(&requests);
                 for state in states {
-                    self.wait_for(Expected::Carried(state), deadline_ms, None, now);
+                    self.wait_for(Expected::Carried(state), terms, None, now);
                 }
                 if let Some(last) = self.awaited.back_mut() {
                     last.permit = Some(permit);
@@ -322,8 +355,8 @@ impl Pipeline {
             Work::Compare(comparisons) => {
                 for comparison in comparisons {
                     push_fetch(&mut self.outgoing, comparison.form, &comparison.name.key);
-                    self.wait_for(Expected::TimeToLive, deadline_ms, None, now);
-                    self.wait_for(Expected::Compared(comparison), deadline_ms, None, now);
+                    self.wait_for(Expected::TimeToLive, terms, None, now);
+                    self.wait_for(Expected::Compared(comparison), terms, None, now);
                 }
             }
             Work::Barrier(waiting) => {
@@ -332,38 +365,36 @@ impl Pipeline {
                     probe: false,
                     waiting: Some(waiting),
                 };
-                self.wait_for(reply, deadline_ms, Some(permit), now);
+                self.wait_for(reply, terms, Some(permit), now);
             }
         }
     }
 
     /// PTTL goes before GET or DUMP, so that the value can be stored from where it was received. A write between the two is
     /// followed by an invalidation.
-    fn send_fetches(
-        &mut self,
-        fetches: Vec<Fetch>,
-        db: usize,
-        deadline_ms: u64,
-        permit: Permit,
-        now: Moment,
-    ) {
+    fn send_fetches(&mut self, fetches: Vec<Fetch>, terms: Terms, permit: Permit, now: Moment) {
         let last = fetches.len() - 1;
         let mut permit = Some(permit);
         for (index, fetch) in fetches.into_iter().enumerate() {
             push_fetch(&mut self.outgoing, fetch.form, &fetch.key);
-            self.wait_for(Expected::TimeToLive, deadline_ms, None, now);
+            self.wait_for(Expected::TimeToLive, terms, None, now);
             let permit = permit.take_if(|_| index == last);
-            self.wait_for(Expected::Value { fetch, db }, deadline_ms, permit, now);
+            self.wait_for(Expected::Value { fetch, db: terms.db }, terms, permit, now);
         }
     }
 
-    fn wait_for(&mut self, reply: Expected, deadline_ms: u64, permit: Option<Permit>, now: Moment) {
+    /// Expects a reply to the request that was written last.
+    fn wait_for(&mut self, reply: Expected, terms: Terms, permit: Option<Permit>, now: Moment) {
         self.active_ms = now.monotonic_ms();
+        let end = self.sent_total + self.unsent().len() as u64;
+        let bytes = self.written_total..end;
+        self.written_total = end;
         self.awaited.push_back(Awaited {
             sent: now,
-            deadline_ms,
+            terms,
             reply,
             permit,
+            bytes,
         });
     }
 
@@ -382,8 +413,8 @@ impl Pipeline {
                 self.time_to_live = refusal(frame).map_or(Ok(frame.as_integer().unwrap_or(0)), Err);
             }
             Expected::Value { .. } if was_given_up => {}
-            Expected::Value { fetch, db } if fetch.form == Form::Text && is_no_text(frame) => {
-                self.fetch_again(fetch, db, awaited.deadline_ms);
+            Expected::Value { fetch, .. } if fetch.form == Form::Text && is_no_text(frame) => {
+                self.fetch_again(fetch, awaited.terms);
             }
             Expected::Value { fetch, db } => {
                 let fetched = self.fetched(&fetch, frame, awaited.sent, now);
@@ -405,13 +436,14 @@ impl Pipeline {
     }
 
     /// Asks for a value in the form that any has. The placeholder stays, and with it what it knows of writes.
-    fn fetch_again(&mut self, fetch: Fetch, db: usize, deadline_ms: u64) {
+    fn fetch_again(&mut self, fetch: Fetch, terms: Terms) {
         let form = Form::Payload;
         self.again.push_back(Order {
-            db,
-            deadline_ms,
+            db: terms.db,
+            deadline_ms: terms.deadline_ms,
             work: Work::Fill(vec![Fetch { form, ..fetch }]),
             permit: self.status.enter(0),
+            attempts: terms.attempts,
         });
     }
 
@@ -470,7 +502,13 @@ impl Pipeline {
             _ => bound_ms.min(untracked_ms),
         };
         let random = self.random.bits();
-        copy_deadline_ms(upstream_deadline_ms, ttl_max_ms, rules.ttl_jitter_percent, now.unix_ms, random)
+        copy_deadline_ms(
+            upstream_deadline_ms,
+            ttl_max_ms,
+            rules.ttl_jitter_percent,
+            now.unix_ms,
+            random,
+        )
     }
 
     /// Compares a copy with the reply to GET or DUMP, and that to PTTL before it. One that says nothing about the value
@@ -523,7 +561,8 @@ impl Pipeline {
         let awaited = &mut self.awaited[index];
         if awaited.permit.take().is_some() {
             self.status.timeouts.add(1);
-            self.note_failed_call(now);
+            let settings = &self.services.config.load().upstream;
+            self.status.breaker.failed(now.monotonic_ms(), tuning(settings));
         }
         let awaited = &mut self.awaited[index];
         match &mut awaited.reply {
@@ -531,7 +570,9 @@ impl Pipeline {
                 let (store, status) = (&self.services.store, &self.status);
                 fetch.land(Fetched::Failed(text(&error)), *db, now.unix_ms, store, status);
             }
-            Expected::Answer(forward) => forward.abandon(&no_answer(&self.services), &self.services.store, now.unix_ms),
+            Expected::Answer(forward) => {
+                forward.abandon(&no_answer(&self.services), &self.services.store, now.unix_ms);
+            }
             Expected::Pong { waiting, .. } => *waiting = None,
             Expected::Tried { .. } => {
                 if let Some(order) = self.held.take() {
@@ -541,11 +582,6 @@ impl Pipeline {
             Expected::Carried(_) | Expected::Compared(_) => awaited.reply = Expected::Forgotten,
             Expected::Selected | Expected::TimeToLive | Expected::Forgotten => {}
         }
-    }
-
-    fn note_failed_call(&self, now: Moment) {
-        let settings = &self.services.config.load().upstream;
-        self.status.breaker.failed(now.monotonic_ms(), tuning(settings));
     }
 
     fn land(&self, fetch: &Fetch, fetched: Fetched<'_>, db: usize, now: Moment) {
@@ -561,7 +597,8 @@ impl Pipeline {
     }
 }
 
-fn no_answer(services: &Services) -> String {
+/// The error of an order whose time is over.
+pub fn no_answer(services: &Services) -> String {
     format!(
         "no answer within {} ms",
         services.config.load().upstream.timeout.as_millis()

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use super::Tiers;
 use super::conduct::Asked;
 use super::effect::Effect;
-use super::order::{Forward, Work};
+use super::order::{Forward, Repeat, Work};
 use super::pool::Pool;
 use super::session_link::{Failure, Identity, SessionLink};
 use super::wire::push_text_request;
@@ -178,6 +178,7 @@ impl Tiers {
                 request,
                 effect: Effect::Nothing,
                 answer: None,
+                repeat: Repeat::Never,
             }),
             0,
             len,

@@ -95,7 +95,7 @@ pub struct Status {
     feed_mode: AtomicU8,
     /// The link has to be made anew, since its feed tells of the wrong keys.
     pub outdated: Notify,
-    /// Why there is no connection.
+    /// The text of the error for who needs the link while there is no connection.
     trouble: ArcSwap<String>,
     /// The same as in `namespaces`, where each request looks.
     is_off: AtomicBool,
@@ -152,6 +152,8 @@ pub struct Status {
     pub timeouts: Tally,
     /// Orders refused without being sent.
     pub refused: Tally,
+    /// Orders placed again after their connection was lost.
+    pub retries: Tally,
     /// Keys that the feed named as changed.
     pub invalidations: Tally,
     /// Times that the feed said that everything changed.
@@ -161,6 +163,9 @@ pub struct Status {
     /// Attempts to connect that failed, and connections lost.
     pub failures: Tally,
 }
+
+/// How the error of who needs a connection that is not there begins.
+const NOT_CONNECTED: &str = "not connected: ";
 
 /// Counts an order as pending for as long as it lives.
 pub struct Permit {
@@ -222,6 +227,7 @@ impl Status {
             sessions_reused: Tally::default(),
             timeouts: Tally::default(),
             refused: Tally::default(),
+            retries: Tally::default(),
             invalidations: Tally::default(),
             flushes: Tally::default(),
             connects: Tally::default(),
@@ -290,9 +296,10 @@ impl Status {
         self.state.store(state as u8, Relaxed);
     }
 
-    /// Notes that there is no connection, and why. Returns whether that is news.
-    pub fn set_down(&self, trouble: String) -> bool {
-        self.set_state(LinkState::Down);
+    /// Notes that there is no connection, why, and whether one is being made. Returns whether that is news.
+    pub fn set_lost(&self, trouble: &str, state: LinkState) -> bool {
+        self.set_state(state);
+        let trouble = format!("{NOT_CONNECTED}{trouble}");
         let is_news = **self.trouble.load() != trouble;
         self.trouble.store(Arc::new(trouble));
         is_news
@@ -310,12 +317,13 @@ impl Status {
 
     /// Why there is no connection, or why there was none the last time; empty if there always was.
     pub fn why_down(&self) -> String {
-        String::clone(&self.trouble.load())
+        let trouble = self.trouble.load();
+        trouble.strip_prefix(NOT_CONNECTED).unwrap_or_default().to_owned()
     }
 
     /// The error for who needs the link while it is down.
     pub fn trouble(&self) -> Error {
-        Error::Upstream(format!("not connected: {}", self.trouble.load()).into())
+        Error::Upstream(self.trouble.load().as_str().into())
     }
 
     /// Fails if asking upstream makes no sense now. Takes the breaker's probe.
@@ -324,8 +332,7 @@ impl Status {
             return Err(self.trouble());
         }
         if !self.breaker.admits(now_ms, tuning) {
-            let text = format!("the breaker is open after {} failures", tuning.failures_max);
-            return Err(Error::Upstream(text.into()));
+            return Err(Error::Upstream("the breaker is open".into()));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{ask, calls, count, eventually, info, near_cache, near_cache_at, settle, upstream};
+use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::fault_proxy::FaultProxy;
 use crate::server::{Server, free_port, redis_server};
@@ -199,18 +200,62 @@ fn s18_a_feed_that_upstream_kills_is_back_before_anybody_reads_something_old() {
     ask(&mut direct, &["SET", "k", "old"]);
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"old\"");
     let connects = count(&mut near, "upstream_connects");
-    let list = ask(&mut direct, &["CLIENT", "LIST"]);
-    let feed = list
-        .split("\\n")
-        .find(|line| line.contains("name=forebay"))
-        .expect("the link has a name");
-    let id = feed.split("id=").nth(1).unwrap().split(' ').next().unwrap();
-    assert_eq!(ask(&mut direct, &["CLIENT", "KILL", "ID", id]), ":1");
+    kill_link(&mut direct);
     ask(&mut direct, &["SET", "k", "new"]);
     eventually("the feed is back", || {
         count(&mut near, "upstream_connects") > connects
     });
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"new\"");
+}
+
+#[test]
+fn s18_reads_do_not_notice_that_upstream_kills_the_link() {
+    const KILLS: u64 = 3;
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &["--upstream-timeout-ms", "20000", "--breaker-failures", "1"]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    for number in 0..100 {
+        ask(&mut direct, &["SET", &format!("k{number}"), &number.to_string()]);
+    }
+    let is_over = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for reader in 0..4_usize {
+            let (mut near, is_over) = (f.connect(), &is_over);
+            scope.spawn(move || {
+                for number in (reader..).map(|number| number % 100) {
+                    let key = format!("k{number}");
+                    assert!(!ask(&mut near, &["DUMP", &key]).starts_with('-'));
+                    assert_eq!(ask(&mut near, &["GET", &key]), format!("\"{number}\""));
+                    assert_eq!(ask(&mut near, &["GET", &format!("absent{number}")]), "(nil)");
+                    if is_over.load(Relaxed) == 1 {
+                        return;
+                    }
+                }
+            });
+        }
+        for kill in 1..=KILLS {
+            let stable = Deadline::after(Duration::from_millis(1500));
+            stable.poll(|| false);
+            kill_link(&mut direct);
+            eventually("the link is back", || {
+                count(&mut near, "upstream_connects") == 1 + kill
+            });
+        }
+        is_over.store(1, Relaxed);
+    });
+    assert!(count(&mut near, "upstream_retries") > 0, "somebody was waiting");
+    assert_eq!(count(&mut near, "upstream_refused"), 0);
+}
+
+/// Has upstream close the connection of its only Forebay.
+fn kill_link(direct: &mut Client) {
+    let list = ask(direct, &["CLIENT", "LIST"]);
+    let link = list
+        .split("\\n")
+        .find(|line| line.contains("name=forebay"))
+        .expect("the link has a name");
+    let id = link.split("id=").nth(1).unwrap().split(' ').next().unwrap();
+    assert_eq!(ask(direct, &["CLIENT", "KILL", "ID", id]), ":1");
 }
 
 #[test]
