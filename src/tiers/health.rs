@@ -192,7 +192,8 @@ mod tests {
 
     fn found(status: &Status, now_ms: u64) -> Vec<Finding> {
         let services = Arc::new(Services::new(Config::default(), None));
-        findings(status, &Behind::new(&services), &Config::default(), now_ms)
+        let behind = Behind::new(&services, &Arc::new(self::status()));
+        findings(status, &behind, &Config::default(), now_ms)
     }
 
     #[test]

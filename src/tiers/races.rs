@@ -45,7 +45,7 @@ impl Bench {
         let config = near.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
         let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
-        let pipeline = Pipeline::new(&services, &status, moment(0));
+        let pipeline = Pipeline::new(&services, &status, 0, moment(0));
         Self {
             services,
             status,
@@ -154,7 +154,7 @@ impl Bench {
 
     /// Loses the connection, and makes another.
     fn lose(&mut self) {
-        let fresh = Pipeline::new(&self.services, &self.status, moment(self.now_ms));
+        let fresh = Pipeline::new(&self.services, &self.status, 0, moment(self.now_ms));
         let lost = std::mem::replace(&mut self.pipeline, fresh);
         lost.fail(
             &Lost::Broken(std::io::ErrorKind::ConnectionReset.into()),
@@ -418,7 +418,7 @@ fn s14_a_write_whose_reply_is_lost_says_so_and_drops_the_copy() {
     let write = bench.write("k");
     let read = bench.forward(&["DBSIZE"], Effect::Nothing, 0);
     let store = Arc::clone(&bench.services);
-    let pipeline = Pipeline::new(&store, &bench.status, moment(0));
+    let pipeline = Pipeline::new(&store, &bench.status, 0, moment(0));
     std::mem::replace(&mut bench.pipeline, pipeline).fail(&Lost::Silent, moment(0));
     let error = answer(write).unwrap_err();
     assert!(
@@ -497,7 +497,7 @@ fn s15_a_connection_lost_under_load_opens_the_breaker_at_once() {
     for (under_way, state) in [(2, State::Closed), (3, State::Open)] {
         let mut bench = Bench::with(&[("breaker-failures", "3")]);
         (0..under_way).for_each(|number| _ = bench.fetch(&number.to_string()));
-        let fresh = Pipeline::new(&bench.services, &bench.status, moment(0));
+        let fresh = Pipeline::new(&bench.services, &bench.status, 0, moment(0));
         std::mem::replace(&mut bench.pipeline, fresh).fail(&Lost::Silent, moment(0));
         assert_eq!(bench.breaker(), state, "{under_way} under way");
     }
