@@ -20,6 +20,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM scratch
 COPY --from=builder /image/ /
+# Who vouches for an upstream with TLS unless FOREBAY_UPSTREAM_TLS_CA_FILE says otherwise.
+COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 # As in the image of Redis: only who shares a network with the container reaches it, so protected mode would keep
 # everybody out. Whoever publishes the port sets FOREBAY_REQUIREPASS.
 ENV FOREBAY_PROTECTED_MODE=no FOREBAY_DIR=/data

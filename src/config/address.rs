@@ -84,6 +84,8 @@ pub enum UpstreamEndpoint {
         host: String,
         /// Never 0.
         port: u16,
+        /// Whether TLS is spoken there.
+        is_tls: bool,
     },
     /// A Unix socket.
     Unix(PathBuf),
@@ -105,18 +107,22 @@ impl UpstreamAddress {
         urls.join(" ")
     }
 
-    /// Reads `redis://[[user]:password@]host[:port][/db]`, or `unix:///path` with any of the
-    /// parameters `?db=…&user=…&password=…`.
+    /// Reads `redis://[[user]:password@]host[:port][/db]`, the same with `rediss` for TLS (`valkey` and `valkeys`
+    /// mean as much), or `unix:///path` with any of the parameters `?db=…&user=…&password=…`.
     ///
     /// # Errors
     /// What is wrong with the URL, in words that do not repeat it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("the URL cannot be read: {error}"))?;
         let parts = match url.scheme() {
-            "redis" | "valkey" => over_tcp(&url)?,
+            "redis" | "valkey" => over_tcp(&url, false)?,
+            "rediss" | "valkeys" => over_tcp(&url, true)?,
             "unix" | "redis+unix" => over_a_socket(&url)?,
-            "rediss" | "valkeys" => return Err("TLS to upstream is not built yet; use redis://".to_owned()),
-            scheme => return Err(format!("the scheme {scheme} is unknown; use redis:// or unix://")),
+            scheme => {
+                return Err(format!(
+                    "the scheme {scheme} is unknown; use redis://, rediss:// or unix://"
+                ));
+            }
         };
         Ok(Self {
             endpoint: parts.endpoint,
@@ -136,16 +142,19 @@ struct Parts {
     database: String,
 }
 
-fn over_tcp(url: &Url) -> Result<Parts, String> {
+fn over_tcp(url: &Url, is_tls: bool) -> Result<Parts, String> {
     let host = url.host_str().filter(|host| !host.is_empty());
     let host = host.ok_or("the URL names no host")?;
     let port = url.port().unwrap_or(6379);
     if port == 0 {
         return Err("port 0 cannot be connected to".to_owned());
     }
+    if url.query().is_some() {
+        return Err("a URL with a host has no parameters".to_owned());
+    }
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     Ok(Parts {
-        endpoint: UpstreamEndpoint::Tcp { host, port },
+        endpoint: UpstreamEndpoint::Tcp { host, port, is_tls },
         username: Some(decoded(url.username())?),
         password: url.password().map(decoded).transpose()?,
         database: url.path().trim_matches('/').to_owned(),
@@ -160,6 +169,10 @@ fn over_a_socket(url: &Url) -> Result<Parts, String> {
     let path = decoded(url.path())?;
     if path.trim_matches('/').is_empty() {
         return Err("the URL names no socket".to_owned());
+    }
+    let known = ["user", "password", "db"];
+    if url.query_pairs().any(|(name, _)| !known.contains(&&*name)) {
+        return Err("a socket has the parameters user, password and db only".to_owned());
     }
     let parameter = |wanted: &str| {
         let found = url.query_pairs().find(|(name, _)| name == wanted);
@@ -198,11 +211,18 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
+impl UpstreamEndpoint {
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { is_tls: true, .. })
+    }
+}
+
 impl fmt::Display for UpstreamEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "{}", path.display()),
         }
     }
@@ -237,6 +257,33 @@ mod tests {
     }
 
     #[test]
+    fn an_s_stands_for_tls() {
+        for (text, wanted) in [
+            ("redis://h", false),
+            ("valkey://h", false),
+            ("rediss://h", true),
+            ("valkeys://h", true),
+        ] {
+            let UpstreamEndpoint::Tcp { host, port, is_tls } = parse(text).endpoint else {
+                panic!("{text} is no socket");
+            };
+            assert_eq!((&*host, port, is_tls), ("h", 6379, wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_addresses_stand_between_spaces_and_commas() {
+        let text = "redis://a rediss://:pw@b:7000/2,unix:///s,\n redis://c";
+        let addresses = UpstreamAddress::list(text).unwrap();
+        let shown: Vec<String> = addresses.iter().map(|each| each.endpoint.to_string()).collect();
+        assert_eq!(shown, ["a:6379", "b:7000", "/s", "c:6379"]);
+        let joined = UpstreamAddress::join(&addresses);
+        assert_eq!(UpstreamAddress::list(&joined), Ok(addresses));
+        assert_eq!(UpstreamAddress::list(" , "), Ok(Vec::new()));
+        assert!(UpstreamAddress::list("redis://a http://b").is_err());
+    }
+
+    #[test]
     fn a_socket_has_its_parameters_in_the_query() {
         let address = parse("unix:///run/redis.sock?db=2&password=secret");
         assert_eq!(
@@ -252,7 +299,8 @@ mod tests {
     #[test]
     fn errors_tell_what_is_wrong_but_no_password() {
         for (text, reason) in [
-            ("rediss://:pw@h", "TLS to upstream is not built yet"),
+            ("redis://:pw@h/0?db=1", "has no parameters"),
+            ("unix:///s?password=pw&timeout=1", "user, password and db only"),
             ("http://:pw@h", "the scheme http is unknown"),
             ("redis://", "names no host"),
             ("redis://:pw@h:0", "port 0"),

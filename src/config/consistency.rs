@@ -1,6 +1,6 @@
 //! Settings, each good by itself, that cannot be meant together.
 
-use super::{Config, Namespace, PromotionPolicy, TierMode};
+use super::{Config, Namespace, PromotionPolicy, TierMode, UpstreamTls};
 use std::fmt;
 
 /// One thing that does not fit together.
@@ -65,6 +65,12 @@ fn of_the_server(config: &Config) -> Vec<Contradiction> {
             upstream.backoff_min > upstream.backoff_max,
             "upstream-retry-backoff-min-ms",
             "expected no more than upstream-retry-backoff-max-ms",
+        ),
+        (
+            upstream.tls != UpstreamTls::default()
+                && !upstream.addresses.iter().any(|one| one.endpoint.is_tls()),
+            "upstream",
+            "there are settings for TLS ('upstream-tls-…'), expected an address with rediss://",
         ),
         (
             upstream.tls.key_file.is_none() && upstream.tls.cert_file.is_some(),
@@ -145,6 +151,28 @@ mod tests {
                 .set_many(&[("promotion", "never"), ("compress-upstream", "no")])
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn settings_for_tls_belong_together() {
+        let found = |text: &str| -> Vec<&str> {
+            let config = Config::from_file_text("f.toml".as_ref(), text).unwrap();
+            let all = contradictions(&config).into_iter();
+            all.map(|found| found.setting).collect()
+        };
+        let secure = "upstream = \"redis://a, rediss://b\"\n";
+        assert!(found(&format!("{secure}upstream-tls-ca-file = \"ca\"")).is_empty());
+        assert_eq!(
+            found("upstream = \"redis://a\"\nupstream-tls-ca-file = \"ca\""),
+            ["upstream"]
+        );
+        let cert = format!("{secure}upstream-tls-cert-file = \"c\"");
+        assert_eq!(found(&cert), ["upstream-tls-cert-file"]);
+        assert_eq!(
+            found(&format!("{secure}upstream-tls-key-file = \"k\"")),
+            ["upstream-tls-key-file"]
+        );
+        assert!(found(&format!("{cert}\nupstream-tls-key-file = \"k\"")).is_empty());
     }
 
     #[test]

@@ -361,7 +361,7 @@ mod tests {
         let (_directory, path) = file("requirepass = \"hunter2\n");
         for text in [
             errors(&["--config", &path], &[]),
-            errors(&["--upstream", "rediss://:hunter2@h"], &[]),
+            errors(&["--upstream", "redis://:hunter2@h:0"], &[]),
             format!(
                 "{:?}",
                 config(

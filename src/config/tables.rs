@@ -220,7 +220,7 @@ compress-upstream = false
         );
         assert_eq!(all.rules, config.rules);
         assert_eq!(sessions.rules.mode, Some(TierMode::WriteBehind));
-        assert_eq!(sessions.rules.copy_ttl_max, Duration::from_secs(60));
+        assert_eq!(sessions.rules.copy_ttl_max, Duration::from_mins(1));
         assert_eq!(sessions.rules.negative_ttl, Duration::from_millis(7));
         assert_eq!(hot.rules.fill_value_max_bytes, 1 << 20);
         assert_eq!(
@@ -235,7 +235,7 @@ compress-upstream = false
         let changed = config.set_many(&[("negative-ttl-ms", "9"), ("copy-ttl-max-ms", "1")]);
         let sessions = named(&changed.unwrap(), "sessions");
         assert_eq!(sessions.rules.negative_ttl, Duration::from_millis(9));
-        assert_eq!(sessions.rules.copy_ttl_max, Duration::from_secs(60));
+        assert_eq!(sessions.rules.copy_ttl_max, Duration::from_mins(1));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use std::path;
 #[rustfmt::skip] // A table: one row per setting.
 pub(super) const UPSTREAM: &[Setting] = &[
     row("upstream", "", AtStart,
-        text("redis://[user:password@]host[:port][/db] or unix:///path[?db=db&user=user&password=password], \
-              or several of these between spaces or commas",
+        text("redis://[user:password@]host[:port][/db], the same with rediss for TLS, or \
+              unix:///path[?db=db&user=user&password=password]; or several of these between spaces or commas",
             |c| UpstreamAddress::join(&c.upstream.addresses),
             |c, text| UpstreamAddress::list(text).map(|addresses| c.upstream.addresses = addresses)),
         "The Redis or Valkey behind this server; further addresses of it are tried in order. Empty: none.").secret(),
@@ -25,7 +25,7 @@ pub(super) const UPSTREAM: &[Setting] = &[
         text("the path of a file",
             |c| path_text(c.upstream.tls.ca_file.as_ref()),
             |c, text| { c.upstream.tls.ca_file = path_of(text); Ok(()) }),
-        "Certificates, in PEM, that vouch for upstream's. Empty: those of the system."),
+        "Certificates, in PEM, that vouch for upstream's (rediss://). Empty: those of the system."),
     row("upstream-tls-cert-file", "", Protected,
         text("the path of a file",
             |c| path_text(c.upstream.tls.cert_file.as_ref()),

@@ -12,6 +12,7 @@ use super::info;
 use super::invalidation::Removal;
 use super::journal::dead_letters::Letter;
 use super::namespaces::Namespace;
+use super::nodes::Node;
 use super::status::{LinkState, tuning};
 use crate::commands::error::Error;
 use crate::config::TierMode;
@@ -52,7 +53,8 @@ impl TierControl for Tiers {
     }
 
     fn nodes(&self) -> Vec<Page> {
-        vec![self.node_page()]
+        let nodes = self.upstream.nodes().iter();
+        nodes.map(|(place, node)| self.node_page(place, node)).collect()
     }
 
     fn promotion(&self, namespace: Option<&[u8]>) -> Result<Page> {
@@ -203,7 +205,7 @@ impl Tiers {
         let now_ms = services.clock.monotonic_ms();
         let mut page = vec![
             ("mode".into(), Figure::text(services.config.load().mode().name())),
-            ("upstream".into(), Figure::text(self.upstream.name())),
+            ("upstream".into(), Figure::text(self.upstream.nodes().active().name().to_owned())),
             ("link".into(), Figure::text(status.state().name())),
         ];
         if status.state() == LinkState::Down {
@@ -304,23 +306,30 @@ impl Tiers {
         ]
     }
 
-    fn node_page(&self) -> Page {
-        let status = &self.status;
-        let now_ms = self.services.clock.monotonic_ms();
-        let mut latencies = Distribution::default();
-        latencies.add(&status.latencies);
-        let microseconds = |percent| latencies.percentile(percent) / 1000;
-        vec![
-            ("address".into(), Figure::text(self.upstream.name())),
-            ("active".into(), Figure::text("yes")),
-            ("state".into(), Figure::text(status.state().name())),
-            ("breaker".into(), Figure::text(self.breaker_state(now_ms))),
-            number("connects", status.connects.get()),
-            number("failures", status.failures.get()),
-            ("last-error".into(), Figure::text(status.why_down())),
-            number("latency-us-p50", microseconds(50.0)),
-            number("latency-us-p95", microseconds(95.0)),
-            number("latency-us-p99", microseconds(99.0)),
-        ]
+    /// What is known of one address. Breaker and latencies are those of the connection, whose address is the active one.
+    fn node_page(&self, place: usize, node: &Node) -> Page {
+        let is_active = place == self.upstream.nodes().active_place();
+        let last_error = node.last_error();
+        let mut page = vec![
+            ("address".into(), Figure::text(node.name().to_owned())),
+            ("active".into(), Figure::text(if is_active { "yes" } else { "no" })),
+            ("state".into(), Figure::text(node.state().name())),
+            number("connects", node.connects.get()),
+            number("failures", node.failures.get()),
+            ("last-error".into(), Figure::text(last_error.as_deref().cloned().unwrap_or_default())),
+        ];
+        if is_active {
+            let now_ms = self.services.clock.monotonic_ms();
+            let mut latencies = Distribution::default();
+            latencies.add(&self.status.latencies);
+            let microseconds = |percent| latencies.percentile(percent) / 1000;
+            page.extend([
+                ("breaker".into(), Figure::text(self.breaker_state(now_ms))),
+                number("latency-us-p50", microseconds(50.0)),
+                number("latency-us-p95", microseconds(95.0)),
+                number("latency-us-p99", microseconds(99.0)),
+            ]);
+        }
+        page
     }
 }

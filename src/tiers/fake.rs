@@ -7,31 +7,44 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
+use super::nodes::Nodes;
 use super::upstream::{ByteStream, Connecting, Upstream};
+use crate::config::UpstreamAddress;
 
 /// Room of a connection in each direction.
 const PIPE_BYTES: usize = 1 << 20;
 
 /// Makes connections whose other ends come out of [`Fake::new`]'s receiver, or none.
 pub struct Fake {
+    nodes: Nodes,
     accepted: mpsc::Sender<Peer>,
-    is_down: Arc<Mutex<bool>>,
+    is_down: Arc<Mutex<Vec<bool>>>,
 }
 
-/// Whether a [`Fake`] refuses connections.
+/// Whether the nodes of a [`Fake`] refuse connections.
 #[derive(Clone)]
-pub struct Switch(Arc<Mutex<bool>>);
+pub struct Switch(Arc<Mutex<Vec<bool>>>);
 
 /// Upstream's end of a connection.
 pub struct Peer(DuplexStream);
 
 impl Fake {
-    /// An upstream, the connections that are made to it, and its switch.
+    /// An upstream with one node, the connections that are made to it, and its switch.
     pub fn new() -> (Self, mpsc::Receiver<Peer>, Switch) {
+        Self::at(&["redis://fake"])
+    }
+
+    /// An upstream with nodes at these addresses.
+    pub fn at(urls: &[&str]) -> (Self, mpsc::Receiver<Peer>, Switch) {
         let (accepted, peers) = mpsc::channel(64);
-        let is_down = Arc::default();
+        let addresses: Vec<UpstreamAddress> = urls
+            .iter()
+            .map(|url| UpstreamAddress::parse(url).unwrap())
+            .collect();
+        let is_down = Arc::new(Mutex::new(vec![false; urls.len()]));
         (
             Self {
+                nodes: Nodes::new(&addresses),
                 accepted,
                 is_down: Arc::clone(&is_down),
             },
@@ -42,16 +55,25 @@ impl Fake {
 }
 
 impl Switch {
-    /// Refuses connections from now on, or no longer.
+    /// Has all nodes refuse connections from now on, or no longer.
     pub fn set_down(&self, is_down: bool) {
-        *self.0.lock() = is_down;
+        self.0.lock().fill(is_down);
+    }
+
+    /// Has one node refuse connections from now on, or no longer.
+    pub fn set_node_down(&self, place: usize, is_down: bool) {
+        self.0.lock()[place] = is_down;
     }
 }
 
 impl Upstream for Fake {
-    fn connect(&self) -> Connecting<'_> {
+    fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    fn connect(&self, place: usize) -> Connecting<'_> {
         Box::pin(async move {
-            if *self.is_down.lock() {
+            if self.is_down.lock()[place] {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
@@ -61,10 +83,6 @@ impl Upstream for Fake {
                 .map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
             Ok(Box::new(ours) as Box<dyn ByteStream>)
         })
-    }
-
-    fn name(&self) -> String {
-        "fake".to_owned()
     }
 }
 

@@ -5,13 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::behind::Behind;
+use super::nodes::Nodes;
 use super::status::{Status, tuning};
+use super::upstream::Upstream;
 use crate::services::Services;
 use crate::stats::histogram::Distribution;
 use crate::stats::upstream::UpstreamStats;
 
 /// Adds the sections to what INFO shows.
-pub fn publish(services: &Arc<Services>, status: &Arc<Status>, behind: &Arc<Behind>) {
+pub fn publish(
+    services: &Arc<Services>,
+    status: &Arc<Status>,
+    behind: &Arc<Behind>,
+    upstream: &Arc<dyn Upstream>,
+) {
     // Tiers that are started twice in a process, as tests do, leave the first one's figures in place.
     let (weak, probed) = (Arc::downgrade(services), Arc::clone(status));
     let probe = move || {
@@ -20,11 +27,12 @@ pub fn publish(services: &Arc<Services>, status: &Arc<Status>, behind: &Arc<Behi
     };
     let _ = services.upstream_probe.set(Box::new(probe));
     let (weak, status, behind) = (Arc::downgrade(services), Arc::clone(status), Arc::clone(behind));
+    let tried = Arc::clone(upstream);
     let write = move |sections: &mut Vec<(&'static str, String)>| {
         let Some(services) = weak.upgrade() else { return };
         sections.push(("Tiers", tiers(&services, &status)));
         sections.push(("L1", l1(&services, &status)));
-        sections.push(("Upstream", upstream(&services, &status)));
+        sections.push(("Upstream", upstream_section(&services, &status, tried.nodes())));
         sections.push(("Writebehind", write_behind(&services, &behind)));
         sections.push(("Coherence", coherence(&services, &status)));
     };
@@ -87,19 +95,14 @@ fn l1(services: &Services, status: &Status) -> String {
     ])
 }
 
-fn upstream(services: &Services, status: &Status) -> String {
+fn upstream_section(services: &Services, status: &Status, nodes: &Nodes) -> String {
     let mut latencies = Distribution::default();
     latencies.add(&status.latencies);
     let microseconds = |percent| latencies.percentile(percent) / 1000;
     let now_ms = services.clock.monotonic_ms();
     let config = services.config.load();
-    let address = config
-        .upstream
-        .addresses
-        .first()
-        .map_or_else(String::new, |address| address.endpoint.to_string());
     lines(&[
-        ("upstream_address", &address),
+        ("upstream_address", &nodes.active().name()),
         ("upstream_link", &status.state().name()),
         ("upstream_connects", &status.connects.get()),
         ("upstream_failures", &status.failures.get()),

@@ -10,6 +10,7 @@ use tokio::time::Sleep;
 
 use super::backoff::Backoff;
 use super::login;
+use super::nodes::Node;
 use super::order::Order;
 use super::pipeline::{Lost, Moment, Pipeline};
 use super::returned::Returned;
@@ -28,6 +29,9 @@ pub struct Link {
     orders: mpsc::Receiver<Order>,
     reviewing: Option<JoinHandle<()>>,
 }
+
+/// A connection that is logged in, and what has been read from it.
+type Connection = (Box<dyn ByteStream>, FrameReader);
 
 /// Nobody is left who could order anything.
 struct Unwanted;
@@ -66,17 +70,17 @@ impl Link {
                     self.services.store.set_cut(false);
                     returned.note_connection();
                 }
-                Err(error) => {
-                    self.note_failure(&error.to_string(), LinkState::Down);
+                Err(troubles) => {
+                    self.note_failure(troubles, LinkState::Down);
                     returned.note_failed_attempt();
                 }
             }
             if let Some(tried) = tried.take() {
                 tried();
             }
-            if let Ok((stream, frames)) = connected {
+            if let Ok(connection) = connected {
                 let up_since_ms = self.services.clock.monotonic_ms();
-                let Ok(lost) = self.exchange(stream, frames, &mut returned).await else {
+                let Ok(lost) = self.exchange(connection, &mut returned).await else {
                     return;
                 };
                 if matches!(lost, Lost::Silent) {
@@ -84,10 +88,10 @@ impl Link {
                 }
                 if self.services.clock.monotonic_ms() - up_since_ms >= LINK_STABLE_MS {
                     backoff.reset();
-                    self.note_failure(&lost.to_string(), LinkState::Connecting);
+                    self.note_loss(&lost, LinkState::Connecting);
                     continue;
                 }
-                self.note_failure(&lost.to_string(), LinkState::Down);
+                self.note_loss(&lost, LinkState::Down);
                 returned.tell_breaker();
             }
             if returned.meanwhile(self.rest(backoff.next())).await.is_err() {
@@ -96,23 +100,48 @@ impl Link {
         }
     }
 
-    /// Connects, logs in and switches the feed on. What L1 held before is of an earlier generation then.
-    async fn connect(&mut self) -> std::io::Result<(Box<dyn ByteStream>, FrameReader)> {
+    /// Connects to the first node that lets the link in. What L1 held before is of an earlier generation then. Fails
+    /// with what is wrong with each.
+    async fn connect(&mut self) -> Result<Connection, String> {
+        let upstream = Arc::clone(&self.upstream);
+        let mut troubles = Vec::new();
+        for (place, node) in upstream.nodes().iter() {
+            match self.log_in(place, node).await {
+                Ok(connection) => {
+                    upstream.nodes().note_up(place);
+                    self.begin(node, &troubles.join("; "));
+                    return Ok(connection);
+                }
+                Err(error) => {
+                    upstream.nodes().note_down(place, error.to_string());
+                    troubles.push(format!("{}: {error}", node.name()));
+                }
+            }
+        }
+        Err(troubles.join("; "))
+    }
+
+    /// Connects to a node, logs in and switches the feed on.
+    async fn log_in(&self, place: usize, node: &Node) -> std::io::Result<Connection> {
         let config = self.services.config.load_full();
         let attempt = async {
-            let mut stream = self.upstream.connect().await?;
+            let mut stream = self.upstream.connect(place).await?;
             let mut frames = FrameReader::default();
             let namespaces = self.status.namespaces.load_full();
-            let prefixes = namespaces.prefixes();
-            let mode = login::arm(&mut *stream, &mut frames, &config.upstream, &prefixes).await?;
+            let (address, prefixes) = (node.address(), namespaces.prefixes());
+            let mode = login::arm(&mut *stream, &mut frames, address, &config.upstream, &prefixes).await?;
             self.status.set_feed_mode(mode);
             Ok((stream, frames))
         };
         let timeout = config.upstream.connect_timeout;
-        let connected = tokio::time::timeout(timeout, attempt).await.unwrap_or_else(|_| {
+        tokio::time::timeout(timeout, attempt).await.unwrap_or_else(|_| {
             let text = format!("no connection within {} ms", timeout.as_millis());
             Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
-        })?;
+        })
+    }
+
+    /// Begins the time of a new connection, for which other nodes were tried in vain.
+    fn begin(&mut self, node: &Node, passed_over: &str) {
         self.services
             .store
             .begin_generation(self.services.clock.unix_ms());
@@ -121,8 +150,11 @@ impl Link {
         self.status.connects.add(1);
         let now_ns = self.services.clock.monotonic_ns();
         self.status.note_sync(now_ns);
-        tracing::info!(upstream = self.upstream.name(), "connected");
-        Ok(connected)
+        if passed_over.is_empty() {
+            tracing::info!(upstream = node.name(), "connected");
+        } else {
+            tracing::warn!(upstream = node.name(), passed_over, "connected");
+        }
     }
 
     /// Looks at all entries of old generations, shard by shard, beside everything else.
@@ -145,11 +177,11 @@ impl Link {
     /// Carries orders and replies until the connection is lost: first what was returned of the one before.
     async fn exchange(
         &mut self,
-        stream: Box<dyn ByteStream>,
-        mut frames: FrameReader,
+        (stream, mut frames): Connection,
         returned: &mut Returned,
     ) -> Result<Lost, Unwanted> {
-        let mut pipeline = Pipeline::new(&self.services, &self.status, self.now());
+        let base = self.upstream.nodes().active().base_database();
+        let mut pipeline = Pipeline::new(&self.services, &self.status, base, self.now());
         let lost = self.carry(stream, &mut frames, &mut pipeline, returned).await?;
         // From now on nobody tells of what others write.
         self.services
@@ -228,15 +260,17 @@ impl Link {
         }
     }
 
-    fn note_failure(&self, trouble: &str, state: LinkState) {
+    fn note_loss(&self, lost: &Lost, state: LinkState) {
+        let nodes = self.upstream.nodes();
+        nodes.note_down(nodes.active_place(), lost.to_string());
+        self.note_failure(&format!("{}: {lost}", nodes.active().name()), state);
+    }
+
+    fn note_failure(&self, troubles: &str, state: LinkState) {
         self.status.failures.add(1);
         self.services.store.set_cut(true);
-        let text = format!("{}: {trouble}", self.upstream.name());
-        if self.status.set_lost(&text, state) {
-            tracing::warn!(
-                upstream = self.upstream.name(),
-                "upstream can't be used: {trouble}"
-            );
+        if self.status.set_lost(troubles, state) {
+            tracing::warn!("upstream can't be used: {troubles}");
         }
     }
 

@@ -10,14 +10,17 @@ use super::breaker;
 use super::effect::Effect;
 use super::fake::{Fake, Peer, Switch};
 use super::link::Link;
+use super::nodes::NodeState;
 use super::order::{Answer, Forward, Order, Repeat, Work};
 use super::status::{LinkState, Status};
+use super::upstream::Upstream;
 use super::wire::push_text_request;
 use crate::config::Config;
 use crate::services::Services;
 
 /// A link on this task's runtime.
 struct Bench {
+    upstream: Arc<dyn Upstream>,
     services: Arc<Services>,
     status: Arc<Status>,
     orders: mpsc::Sender<Order>,
@@ -28,6 +31,10 @@ struct Bench {
 
 impl Bench {
     fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_at(&["redis://fake"], settings)
+    }
+
+    fn start_at(urls: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut config = Config::default();
         config.upstream.backoff_min = Duration::from_millis(1);
         config.upstream.backoff_max = Duration::from_millis(10);
@@ -35,19 +42,18 @@ impl Bench {
         let near = config.set_many(&[("tier-mode", "near-cache")]).unwrap();
         let config = near.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
-        let status = Arc::new(Status::new(
-            breaker::by_name("consecutive").unwrap(),
-            &services.config.load(),
-        ));
-        let (fake, peers, switch) = Fake::new();
+        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
+        let (fake, peers, switch) = Fake::at(urls);
+        let upstream: Arc<dyn Upstream> = Arc::new(fake);
         let (orders, receiver) = mpsc::channel(16);
         let link = Link::new(
-            Arc::new(fake),
+            Arc::clone(&upstream),
             Arc::clone(&services),
             Arc::clone(&status),
             receiver,
         );
         Self {
+            upstream,
             services,
             status,
             orders,
@@ -142,7 +148,7 @@ async fn an_upstream_without_tracking_is_down_and_says_why() {
     let trouble = bench.status.trouble().to_string();
     assert_eq!(
         trouble,
-        "UPSTREAM not connected: fake: CLIENT TRACKING was refused: ERR unknown subcommand 'TRACKING'"
+        "UPSTREAM not connected: fake:6379: CLIENT TRACKING was refused: ERR unknown subcommand 'TRACKING'"
     );
     peer.has_left().await;
 }
@@ -170,7 +176,7 @@ async fn while_upstream_is_down_orders_fail_at_once_and_after_that_all_is_well()
     drop(peer);
     bench.is(LinkState::Down).await;
     let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
-    assert!(error(answered.await.unwrap()).starts_with("UPSTREAM not connected: fake: "));
+    assert!(error(answered.await.unwrap()).starts_with("UPSTREAM not connected: fake:6379: "));
     bench.switch.set_down(false);
     let mut peer = bench.accept().await;
     peer.lets_in().await;
@@ -196,6 +202,70 @@ async fn what_is_outstanding_when_the_link_is_lost_fails_and_what_l1_holds_is_ol
         text.starts_with("UPSTREAM connection lost") && text.contains("may or may not"),
         "{text}"
     );
+}
+
+/// Each node is logged in to as its own address says, and the first that lets the link in keeps it.
+#[tokio::test]
+async fn nodes_are_tried_in_order_and_left_only_when_they_are_lost() {
+    let urls = ["redis://gone", "redis://:one@strict/1", "redis://app:two@good/2"];
+    let mut bench = Bench::start_at(&urls, &[]);
+    // The link does not run before this task waits.
+    bench.switch.set_node_down(0, true);
+    let mut strict = bench.accept().await;
+    let handshake = strict.hears("PING\r\n").await;
+    assert!(
+        handshake.contains("AUTH\r\n$7\r\ndefault\r\n$3\r\none\r\n"),
+        "{handshake}"
+    );
+    strict
+        .says("-WRONGPASS no\r\n-NOAUTH\r\n-NOAUTH\r\n-NOAUTH\r\n")
+        .await;
+    let mut good = bench.accept().await;
+    let handshake = good.lets_in().await;
+    assert!(
+        handshake.contains("AUTH\r\n$3\r\napp\r\n$3\r\ntwo\r\n"),
+        "{handshake}"
+    );
+    assert!(handshake.contains("SELECT\r\n$1\r\n2\r\n"), "{handshake}");
+    bench.is(LinkState::Up).await;
+    let nodes = bench.upstream.nodes();
+    let states: Vec<NodeState> = nodes.iter().map(|(_, node)| node.state()).collect();
+    assert_eq!(states, [NodeState::Down, NodeState::Down, NodeState::Up]);
+    assert_eq!((nodes.active_place(), nodes.active().name()), (2, "good:6379"));
+    assert!(nodes.at(1).last_error().unwrap().contains("WRONGPASS no"));
+    // The first is back: the link stays, and goes there when it loses its connection.
+    bench.switch.set_node_down(0, false);
+    let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
+    good.hears("k\r\n").await;
+    good.says("_\r\n").await;
+    assert!(answered.await.unwrap().is_ok());
+    drop(good);
+    let mut first = bench.accept().await;
+    let handshake = first.lets_in().await;
+    assert!(
+        !handshake.contains("AUTH") && handshake.contains("SELECT\r\n$1\r\n0\r\n"),
+        "{handshake}"
+    );
+    while bench.upstream.nodes().active_place() != 0 {
+        tokio::task::yield_now().await;
+    }
+    let left = bench.upstream.nodes().at(2);
+    assert_eq!((left.state(), left.connects.get()), (NodeState::Down, 1));
+    assert_eq!(left.failures.get(), 1);
+}
+
+#[tokio::test]
+async fn when_no_node_lets_the_link_in_it_says_what_is_wrong_with_each() {
+    let bench = Bench::start_at(&["redis://a", "redis://b"], &[]);
+    bench.switch.set_down(true);
+    while !bench
+        .status
+        .trouble()
+        .to_string()
+        .contains("a:6379: connection refused; b:6379: ")
+    {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -7,18 +7,20 @@ use tokio::io::AsyncWriteExt;
 use super::upstream::ByteStream;
 use super::status::FeedMode;
 use super::wire::{FrameReader, push_request, push_text_request};
-use crate::config::{Upstream as Settings, UpstreamTracking};
+use crate::config::{Upstream as Settings, UpstreamAddress, UpstreamTracking};
 use crate::resp::{Frame, FrameKind, Protocol};
 
-/// Logs in in `protocol` and names the connection; returns upstream's id of the connection.
+/// Logs in in `protocol` at an upstream that was reached at `address` and names the connection; returns upstream's
+/// id of the connection.
 pub async fn log_in(
     stream: &mut dyn ByteStream,
     frames: &mut FrameReader,
     protocol: Protocol,
+    address: &UpstreamAddress,
     settings: &Settings,
 ) -> io::Result<i64> {
     let mut request = Vec::new();
-    push_hello(&mut request, protocol, settings);
+    push_hello(&mut request, protocol, address, settings);
     stream.write_all(&request).await?;
     let reply = next_reply(stream, frames).await?;
     connection_id(Frame::new(reply))
@@ -30,12 +32,13 @@ pub async fn log_in(
 pub async fn arm(
     stream: &mut dyn ByteStream,
     frames: &mut FrameReader,
+    address: &UpstreamAddress,
     settings: &Settings,
     prefixes: &[&[u8]],
 ) -> io::Result<FeedMode> {
     let mut requests = Vec::new();
-    let database = base_database(settings).to_string();
-    push_hello(&mut requests, Protocol::Resp3, settings);
+    let database = address.database.to_string();
+    push_hello(&mut requests, Protocol::Resp3, address, settings);
     push_text_request(&mut requests, &["SELECT", &database]);
     let asked = push_tracking(&mut requests, settings.tracking, prefixes);
     push_text_request(&mut requests, &["PING"]);
@@ -83,23 +86,13 @@ fn push_tracking(out: &mut Vec<u8>, tracking: UpstreamTracking, prefixes: &[&[u8
     mode
 }
 
-/// The database of upstream that stands for database 0 here.
-pub fn base_database(settings: &Settings) -> usize {
-    settings
-        .addresses
-        .first()
-        .map_or(0, |address| address.database as usize)
-}
-
-fn push_hello(out: &mut Vec<u8>, protocol: Protocol, settings: &Settings) {
+fn push_hello(out: &mut Vec<u8>, protocol: Protocol, address: &UpstreamAddress, settings: &Settings) {
     let version = match protocol {
         Protocol::Resp2 => "2",
         Protocol::Resp3 => "3",
     };
     let mut words = vec!["HELLO", version];
-    if let Some(address) = settings.addresses.first()
-        && let Some(password) = &address.password
-    {
+    if let Some(password) = &address.password {
         words.extend([
             "AUTH",
             address.username.as_deref().unwrap_or("default"),

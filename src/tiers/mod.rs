@@ -18,7 +18,8 @@
 //! | `namespaces`, `way` | by which rules a key is treated, and in what way a request goes |
 //! | `upkeep`, `warm`, `check` | what is done for the copies beside all requests |
 //! | `behind`, `journal` | changes that are made here and carried upstream later |
-//! | `upstream`, `login`, `wire`, `databases` | connections: real or scripted, logging in, bytes, SELECT |
+//! | `upstream`, `tls`, `nodes` | connections, real or scripted; the addresses that they may lead to |
+//! | `login`, `wire`, `databases` | what goes over all of them: logging in, bytes, SELECT |
 //!
 //! # Why the copies are right
 //! All fetches and forwarded writes of a process and the feed share one connection, so their order here is the order
@@ -55,6 +56,7 @@ mod login;
 mod marked;
 mod namespace_stats;
 mod namespaces;
+mod nodes;
 mod order;
 mod pipeline;
 mod pool;
@@ -68,6 +70,7 @@ mod session_link;
 mod session_link_tests;
 mod status;
 mod take;
+mod tls;
 mod upkeep;
 mod upstream;
 mod warm;
@@ -97,7 +100,7 @@ use namespaces::Namespaces;
 use order::{Order, Work};
 use pool::Places;
 use status::{Status, tuning};
-use upstream::Upstream;
+use upstream::{Configured, Upstream};
 
 /// What was begun for a request ahead of its turn.
 pub enum Begun {
@@ -126,10 +129,11 @@ impl Tiers {
     /// in the store. Fails if there is a journal to be used and it can't be.
     pub fn start(services: &Arc<Services>) -> io::Result<Option<Arc<Self>>> {
         let config = services.config.load_full();
-        let Some(address) = config.upstream.addresses.first() else {
+        if config.upstream.addresses.is_empty() {
             return Ok(None);
-        };
-        Self::start_with(services, Arc::new(address.endpoint.clone())).map(Some)
+        }
+        let upstream = Configured::new(&config.upstream)?;
+        Self::start_with(services, Arc::new(upstream)).map(Some)
     }
 
     fn start_with(services: &Arc<Services>, upstream: Arc<dyn Upstream>) -> io::Result<Arc<Self>> {
@@ -148,7 +152,7 @@ impl Tiers {
             Arc::clone(&status),
             orders,
         );
-        info::publish(services, &status, &behind);
+        info::publish(services, &status, &behind, &upstream);
         let carrier = Carrier::new(&behind, &status, sender.clone());
         let tiers = Arc::new(Self {
             services: Arc::clone(services),

@@ -20,7 +20,6 @@ use super::check::{Comparison, Original};
 use super::databases::{Databases, Step};
 use super::effect::Effect;
 use super::feed;
-use super::login;
 use super::namespaces::Namespace;
 use super::order::{Answer, Fetch, Form, Forward, Order, Repeat, Work};
 use super::status::{FeedMode, Permit, Status, tuning};
@@ -154,9 +153,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Of a connection that has just logged in.
-    pub fn new(services: &Arc<Services>, status: &Arc<Status>, now: Moment) -> Self {
-        let base = login::base_database(&services.config.load().upstream);
+    /// Of a connection that has just logged in and selected database `base`.
+    pub fn new(services: &Arc<Services>, status: &Arc<Status>, base: usize, now: Moment) -> Self {
         Self {
             services: Arc::clone(services),
             status: Arc::clone(status),

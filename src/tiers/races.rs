@@ -50,7 +50,7 @@ impl Bench {
             breaker::by_name("consecutive").unwrap(),
             &services.config.load(),
         ));
-        let pipeline = Pipeline::new(&services, &status, moment(0));
+        let pipeline = Pipeline::new(&services, &status, 0, moment(0));
         Self {
             services,
             status,
@@ -177,7 +177,7 @@ impl Bench {
 
     /// Loses the connection, and makes another, on which nothing is placed again.
     fn lose(&mut self) -> Loss {
-        let fresh = Pipeline::new(&self.services, &self.status, moment(self.now_ms));
+        let fresh = Pipeline::new(&self.services, &self.status, 0, moment(self.now_ms));
         let lost = std::mem::replace(&mut self.pipeline, fresh);
         let loss = lost.fail(
             &Lost::Broken(std::io::ErrorKind::ConnectionReset.into()),
@@ -450,7 +450,7 @@ fn s14_a_write_whose_reply_is_lost_says_so_and_drops_the_copy() {
     let read = bench.forward_repeatable(&["DEBUG"], Effect::Nothing, 0, Repeat::Never);
     bench.sent();
     let store = Arc::clone(&bench.services);
-    let pipeline = Pipeline::new(&store, &bench.status, moment(0));
+    let pipeline = Pipeline::new(&store, &bench.status, 0, moment(0));
     std::mem::replace(&mut bench.pipeline, pipeline).fail(&Lost::Silent, moment(0));
     let error = answer(write).unwrap_err();
     assert!(

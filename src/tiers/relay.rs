@@ -71,7 +71,12 @@ impl Tiers {
         let is_brief = own.is_none() && asked.conduct == Conduct::Plain && !asked.may_block;
         let _turn = if is_brief { pool.turn().await } else { None };
         let mut link = match own {
-            Some(link) => link,
+            Some(link) if link.node_place == self.upstream.nodes().active_place() => link,
+            Some(_) => {
+                session.closing = true;
+                let text = "upstream has moved to another address; the connection's state is lost";
+                return Err(Error::Upstream(text.into()));
+            }
             None => self.borrow(&wanted, pool).await?,
         };
         loop {
@@ -112,9 +117,12 @@ impl Tiers {
         self.check()?;
         let place = self.places.take(&self.status, settings.timeout).await?;
         if let Some((mut link, is_doubtful)) = pool.take(wanted, self.services.clock.monotonic_ms()) {
-            link.occupy(place, is_doubtful);
-            self.status.sessions_reused.add(1);
-            return Ok(link);
+            if link.node_place == self.upstream.nodes().active_place() {
+                link.occupy(place, is_doubtful);
+                self.status.sessions_reused.add(1);
+                return Ok(link);
+            }
+            pool.clear();
         }
         let opening = SessionLink::open(&*self.upstream, &self.status, wanted.protocol, settings, place);
         Ok(Box::new(opening.await?))

@@ -80,6 +80,8 @@ pub struct SessionLink {
     name: Box<[u8]>,
     /// Upstream's id of the connection.
     pub id: i64,
+    /// The place of the node that it leads to.
+    pub node_place: usize,
     kept: Kept,
     /// How many markers were sent.
     marks: u64,
@@ -108,7 +110,7 @@ enum SetUp {
 }
 
 impl SessionLink {
-    /// Connects and logs in for a session that speaks `protocol`.
+    /// Connects to the node that the shared link is connected to, and logs in, for a session that speaks `protocol`.
     pub async fn open(
         upstream: &dyn Upstream,
         status: &Arc<Status>,
@@ -117,10 +119,12 @@ impl SessionLink {
         place: Place,
     ) -> Result<Self> {
         let outages = status.failures.get();
+        let node_place = upstream.nodes().active_place();
+        let node = upstream.nodes().at(node_place);
         let mut frames = FrameReader::default();
         let attempt = async {
-            let mut stream = upstream.connect().await?;
-            let id = login::log_in(&mut *stream, &mut frames, protocol, settings).await?;
+            let mut stream = upstream.connect(node_place).await?;
+            let id = login::log_in(&mut *stream, &mut frames, protocol, node.address(), settings).await?;
             Ok((stream, id))
         };
         let timed = tokio::time::timeout(settings.connect_timeout, attempt).await;
@@ -134,9 +138,10 @@ impl SessionLink {
             silence: next_silence(status),
             protocol,
             // A connection begins in database 0.
-            databases: Databases::new(login::base_database(settings), 0),
+            databases: Databases::new(node.base_database(), 0),
             name: settings.client_name.as_bytes().into(),
             id,
+            node_place,
             kept: Kept::default(),
             marks: 0,
             is_doubtful: false,

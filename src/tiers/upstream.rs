@@ -9,7 +9,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::config::UpstreamEndpoint;
+use super::nodes::Nodes;
+use super::tls::Tls;
+use crate::config::{Upstream as Settings, UpstreamEndpoint};
 
 /// Probes of a silent TCP connection: a session's connection may wait for hours, but not for a host that is gone.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
@@ -21,7 +23,7 @@ const KEEPALIVE_RETRIES: u32 = 2;
 /// for a quarter of an hour; it gives up when probes would have.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 
-/// A connection's bytes.
+/// A connection's bytes. What was written leaves when the stream is flushed, or while somebody waits to read.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
@@ -30,25 +32,59 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send + 'a>>;
 
 /// Somewhere to connect to.
+///
+/// All nodes are the same upstream. The link tries them in order and stays with the first that lets it in until that
+/// connection is lost; all other connections go to the node that the link is connected to, since the feed that keeps
+/// copies right is that node's.
 pub trait Upstream: Send + Sync {
-    /// Opens one more connection. Nobody has logged in on it. The caller sets the deadline.
-    fn connect(&self) -> Connecting<'_>;
-    /// Where it is, for logs.
-    fn name(&self) -> String;
+    /// Where it may be, and how each place is doing.
+    fn nodes(&self) -> &Nodes;
+    /// Opens one more connection to the node at `place`. Nobody has logged in on it. The caller sets the deadline.
+    fn connect(&self, place: usize) -> Connecting<'_>;
 }
 
-impl Upstream for UpstreamEndpoint {
-    fn connect(&self) -> Connecting<'_> {
-        Box::pin(async move {
-            Ok(match self {
-                Self::Tcp { host, port } => Box::new(connect_tcp(host, *port).await?) as Box<dyn ByteStream>,
-                Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            })
+/// The upstream that the configuration names.
+pub struct Configured {
+    nodes: Nodes,
+    /// There if any of the nodes needs it.
+    tls: Option<Tls>,
+}
+
+impl Configured {
+    /// An upstream with at least one address. Reads the files that TLS needs.
+    ///
+    /// # Errors
+    /// Names the setting whose file is unusable, and why.
+    pub fn new(settings: &Settings) -> io::Result<Self> {
+        let needs_tls = settings.addresses.iter().any(|address| address.endpoint.is_tls());
+        Ok(Self {
+            nodes: Nodes::new(&settings.addresses),
+            tls: needs_tls.then(|| Tls::new(&settings.tls)).transpose()?,
         })
     }
+}
 
-    fn name(&self) -> String {
-        self.to_string()
+impl Upstream for Configured {
+    fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    fn connect(&self, place: usize) -> Connecting<'_> {
+        let endpoint = &self.nodes.at(place).address().endpoint;
+        Box::pin(async move {
+            let (host, port, is_tls) = match endpoint {
+                UpstreamEndpoint::Unix(path) => {
+                    return Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn ByteStream>);
+                }
+                UpstreamEndpoint::Tcp { host, port, is_tls } => (host, *port, *is_tls),
+            };
+            let stream = connect_tcp(host, port).await?;
+            if !is_tls {
+                return Ok(Box::new(stream));
+            }
+            let tls = self.tls.as_ref().expect("a node with TLS had it set up");
+            Ok(Box::new(tls.secure(host, stream).await?))
+        })
     }
 }
 

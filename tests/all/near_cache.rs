@@ -1,6 +1,7 @@
 //! Forebay as a near cache in front of a real redis-server. Numbers in the names are those of the situations that
 //! tier tests must contain. Without a redis-server on the machine these tests pass and say so.
 
+mod addresses;
 mod behind;
 mod compression;
 mod control;
