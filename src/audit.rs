@@ -60,7 +60,7 @@ impl Audit {
 
     /// The same for what anybody can cause, logged in or not: without a file it is told only to who looks for it, so
     /// that strangers don't fill the server's own log.
-    pub fn note_refusal(&self, now_ms: u64, event: &str, fields: Fields<'_>) {
+    pub fn note_stranger(&self, now_ms: u64, event: &str, fields: Fields<'_>) {
         if let Some(line) = self.append(line(now_ms, event, fields)) {
             tracing::debug!(target: "audit", "{line}");
         }

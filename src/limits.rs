@@ -306,6 +306,21 @@ pub const AUDIT_TEXT_BYTES_MAX: usize = 256;
 /// How long a shutdown waits until the audit log is written.
 pub const AUDIT_FINISH_MS_MAX: u64 = 1_000;
 
+/// Bytes of a message by which one Forebay tells others of invalidated keys, unless one key has more: many keys in a
+/// message, and none so large that upstream has to hold it for every listener.
+pub const ANNOUNCEMENT_BYTES: usize = 64 * 1024;
+
+/// How often the connection for announcements looks whether there is a link.
+pub const LISTENER_LOOK_MS: u64 = 100;
+
+/// After so long without an announcement that connection is probed, and lost when the answer takes as long. Those who
+/// announce know of no deadline, so it may be longer than that of the feed.
+pub const LISTENER_PROBE_MS: u64 = 5_000;
+
+/// Patterns that others announced and for which the store is being swept; one more makes all copies void, which is
+/// right for all of them.
+pub const ANNOUNCED_SWEEPS_MAX: usize = 8;
+
 /// Bytes that a compiled regular expression may take; more is refused. Redis has no such command to go by; a few
 /// hundred alternatives fit.
 pub const REGEX_BYTES_MAX: usize = 1024 * 1024;

@@ -126,7 +126,7 @@ fn log_in(session: &mut Session, services: &Services, user: &[u8], password: &[u
     if user != DEFAULT_USER || !fits {
         let (now_ms, name) = (services.clock.unix_ms(), String::from_utf8_lossy(user));
         let fields = [("client", &*session.client.peer), ("user", &name)];
-        services.audit.note_refusal(now_ms, "login-refused", &fields);
+        services.audit.note_stranger(now_ms, "login-refused", &fields);
         return Err(Error::WrongPassword);
     }
     session.authenticated = true;

@@ -200,7 +200,8 @@ impl Shard {
         position.is_some()
     }
 
-    /// Removes the copies whose keys are wanted, and lets no fetch of such a key leave one; see [`super::Store::drop_copies_of_shard`].
+    /// Removes the copies whose keys are wanted, and lets no fetch of such a key leave one. What has
+    /// nothing to do with upstream is no copy; see [`super::Store::drop_copies_of_shard`].
     pub(super) fn drop_copies(&mut self, is_wanted: &dyn Fn(&[u8]) -> bool) -> usize {
         if let Some(absent) = self.known_absent() {
             absent.overtake_where(is_wanted);
@@ -212,8 +213,9 @@ impl Shard {
             };
             let positions = (0..table.buckets()).flat_map(|bucket| table.positions_in(bucket));
             let keys = positions.map(|position| table.get(position).key());
-            let wanted: Vec<Box<[u8]>> = keys.filter(|key| is_wanted(key)).map(Box::from).collect();
-            for key in wanted {
+            let freshness = self.settings.freshness.load();
+            let wanted = keys.filter(|key| is_wanted(key) && !freshness.of(key).is_local);
+            for key in wanted.map(Box::from).collect::<Vec<Box<[u8]>>>() {
                 dropped += usize::from(self.drop_copy(db, &key, self.settings.hasher.hash(&key)));
             }
         }

@@ -91,11 +91,12 @@ impl TierControl for Tiers {
 
     fn invalidate(&self, target: Target, reach: Reach) -> Later<'_, Option<u64>> {
         Box::pin(async move {
+            let removal = Removal::of(target.clone(), &self.status.namespaces.load())?;
+            let removed = removal.apply(&self.services).await;
             if reach == Reach::Everywhere {
-                return Err(not_built("TIER INVALIDATE ALL"));
+                self.announce(&target).await?;
             }
-            let removal = Removal::of(target, &self.status.namespaces.load())?;
-            Ok(removal.apply(&self.services).await)
+            Ok(removed)
         })
     }
 
@@ -177,10 +178,6 @@ fn letter_page(letter: &Letter) -> Page {
     ]
 }
 
-fn not_built(what: &str) -> Error {
-    Error::plain(format!("{what} is not built yet"))
-}
-
 /// A figure under its name.
 fn number(name: &'static str, figure: u64) -> (std::borrow::Cow<'static, str>, Figure) {
     (name.into(), Figure::Number(figure))
@@ -203,6 +200,7 @@ impl Tiers {
     fn link_page(&self) -> Page {
         let (services, status) = (&self.services, &self.status);
         let now_ms = services.clock.monotonic_ms();
+        let hears = status.hears_announcements.load(Relaxed);
         let mut page = vec![
             ("mode".into(), Figure::text(services.config.load().mode().name())),
             ("upstream".into(), Figure::text(self.upstream.nodes().active().name().to_owned())),
@@ -218,6 +216,7 @@ impl Tiers {
                 "feed-lag".into(),
                 Figure::Milliseconds(status.feed_lag_ms(now_ms)),
             ),
+            ("announcements".into(), Figure::text(if hears { "heard" } else { "not heard" })),
             number("pending", status.pending() as u64),
             number("session-links", status.sessions.load(Relaxed) as u64),
         ]);
@@ -298,6 +297,8 @@ impl Tiers {
             number("refused", stats.refused),
             number("invalidations", stats.invalidations),
             number("flushes", status.flushes.get()),
+            number("announcements", status.announcements.get()),
+            number("announcements-refused", status.announcements_refused.get()),
             number("connects", stats.connects),
             number("failures", status.failures.get()),
             number("carried", self.behind.counts.carried.get()),

@@ -134,6 +134,8 @@ fn coherence(services: &Services, status: &Status) -> String {
         ("warmed_keys", &status.warmed.get()),
         ("checked_copies", &status.checks.checked.get()),
         ("mismatched_copies", &status.checks.mismatched.get()),
+        ("announcements", &status.announcements.get()),
+        ("announcements_refused", &status.announcements_refused.get()),
         ("suspect_keys", &services.store.suspects()),
         ("stale_served", &totals.stale_served),
         ("refreshes", &status.refreshes.get()),

@@ -6,6 +6,7 @@ use super::namespaces::Namespaces;
 use crate::commands::error::Error;
 use crate::limits::REGEX_BYTES_MAX;
 use crate::services::Services;
+use crate::store::Store;
 use crate::tier_control::Target;
 use crate::values::glob::{Case, Glob};
 
@@ -39,18 +40,31 @@ impl Removal {
     /// Removes the copies, in all databases. Returns how many keys had some; `None` for a namespace, whose copies
     /// become void without being visited. Linear in the keys of the store for patterns, with rests between shards.
     pub async fn apply(self, services: &Services) -> Option<u64> {
-        let store = &services.store;
-        match self {
-            Self::Keys(keys) => Some(keys.iter().map(|key| u64::from(store.invalidate(key))).sum()),
+        let swept = match self.at_once(&services.store, services.clock.unix_ms()) {
+            Ok(removed) => return removed,
+            Err(pattern) => pattern,
+        };
+        match swept {
             Self::Match(glob) => {
                 let glob = Glob::new(&glob, Case::Sensitive);
                 Some(sweep(services, &|key| glob.is_star() || glob.matches(key)).await)
             }
             Self::Regex(expression) => Some(sweep(services, &|key| expression.is_match(key)).await),
+            Self::Keys(_) | Self::Namespace(_) => unreachable!("these are removed at once"),
+        }
+    }
+
+    /// The same for what needs no visit of the whole store; gives a pattern back.
+    pub fn at_once(self, store: &Store, now_ms: u64) -> Result<Option<u64>, Self> {
+        match self {
+            Self::Keys(keys) => Ok(Some(
+                keys.iter().map(|key| u64::from(store.invalidate(key))).sum(),
+            )),
             Self::Namespace(number) => {
-                store.begin_version(number, services.clock.unix_ms());
-                None
+                store.begin_version(number, now_ms);
+                Ok(None)
             }
+            pattern => Err(pattern),
         }
     }
 }
@@ -84,10 +98,14 @@ fn reason(error: &regex::Error) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::store::{Key, Visit};
+    use crate::store::{CopyRules, FreshnessRules, Key, Visit};
+    use crate::values::prefix_map::PrefixMap;
 
     fn services(keys: &[(usize, &str)]) -> Services {
-        let services = Services::new(Config::default(), None);
+        let config = Config::default()
+            .set_many(&[("tier-mode", "near-cache")])
+            .unwrap();
+        let services = Services::new(config, None);
         for (db, key) in keys {
             let hash = services.store.hash(key.as_bytes());
             let visit = Visit::new(*db, 1);
@@ -130,6 +148,32 @@ mod tests {
         assert_eq!((removed(regex, &services).await, entries()), (Some(2), 1));
         let all = Target::Match((*b"*").into());
         assert_eq!((removed(all, &services).await, entries()), (Some(1), 0));
+    }
+
+    #[tokio::test]
+    async fn what_upstream_has_nothing_to_do_with_is_no_copy_and_stays() {
+        let services = services(&[(0, "own:1"), (0, "user:1")]);
+        let copies = CopyRules::default();
+        let own = CopyRules {
+            is_local: true,
+            ..copies
+        };
+        let rules = vec![(Vec::new(), copies), (b"own:".to_vec(), own)];
+        services
+            .store
+            .set_freshness(FreshnessRules::new(PrefixMap::new(rules)));
+        for target in [
+            Target::Match((*b"*").into()),
+            Target::Regex(".".to_owned()),
+            Target::Keys(vec![(*b"own:1").into()]),
+            Target::Namespace("default".to_owned()),
+        ] {
+            removed(target, &services).await;
+            assert_eq!(services.store.size(0).entries, 1);
+        }
+        let hash = services.store.hash(b"own:1");
+        let mut shard = services.store.lock(hash);
+        assert!(Key::find(&mut shard, b"own:1", hash, Visit::new(0, 2)).exists());
     }
 
     #[tokio::test]

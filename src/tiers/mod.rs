@@ -13,6 +13,7 @@
 //! | `marked` | texts that a Forebay packed and marked, as clients are to see them |
 //! | `status`, `info`, `namespace_stats` | what can be seen of all this |
 //! | `control`, `health`, `invalidation` | what operators are told, and may have done |
+//! | `announce`, `listener` | what Forebays of one upstream, and others, tell each other of changed keys |
 //! | `breaker`, `backoff` | when to leave upstream alone |
 //! | `promotion` | which absent keys are worth a copy |
 //! | `namespaces`, `way` | by which rules a key is treated, and in what way a request goes |
@@ -32,6 +33,7 @@
 //! link, behind which all its invalidations have been applied. The same holds WATCH together with reads from L1: what
 //! is read here after its reply is at least as new as the watch.
 
+mod announce;
 mod backoff;
 mod behind;
 mod breaker;
@@ -52,6 +54,7 @@ mod journal;
 mod link;
 #[cfg(test)]
 mod link_tests;
+mod listener;
 mod login;
 mod marked;
 mod namespace_stats;
@@ -96,6 +99,7 @@ use crate::limits::LINK_ORDERS_MAX;
 use crate::services::Services;
 use behind::{Behind, Carrier};
 use link::Link;
+use listener::Listener;
 use namespaces::Namespaces;
 use order::{Order, Work};
 use pool::Places;
@@ -154,6 +158,7 @@ impl Tiers {
         );
         info::publish(services, &status, &behind, &upstream);
         let carrier = Carrier::new(&behind, &status, sender.clone());
+        let listener = Listener::new(&upstream, services, &status);
         let tiers = Arc::new(Self {
             services: Arc::clone(services),
             upstream,
@@ -164,7 +169,7 @@ impl Tiers {
             warming: warm::Queue::default(),
         });
         tiers.load_warm_keys();
-        run_on_own_thread(link, carrier, Arc::downgrade(&tiers))?;
+        run_on_own_thread(link, carrier, listener, Arc::downgrade(&tiers))?;
         let hooked = Arc::downgrade(&tiers);
         let configure = move |config: &Config| {
             if let Some(tiers) = hooked.upgrade() {
@@ -274,7 +279,7 @@ impl Tiers {
 }
 
 /// Runs the link on a thread that nothing else delays. Returns after its first attempt to connect.
-fn run_on_own_thread(link: Link, carrier: Carrier, tiers: Weak<Tiers>) -> io::Result<()> {
+fn run_on_own_thread(link: Link, carrier: Carrier, listener: Listener, tiers: Weak<Tiers>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -284,9 +289,11 @@ fn run_on_own_thread(link: Link, carrier: Carrier, tiers: Weak<Tiers>) -> io::Re
         runtime.block_on(async {
             let carrying = tokio::spawn(carrier.run());
             let tending = tokio::spawn(upkeep::run(tiers));
+            let listening = tokio::spawn(listener.run());
             link.run(move || _ = sender.send(())).await;
             carrying.abort();
             tending.abort();
+            listening.abort();
         });
     };
     std::thread::Builder::new()

@@ -158,6 +158,14 @@ pub struct Status {
     pub invalidations: Tally,
     /// Times that the feed said that everything changed.
     pub flushes: Tally,
+    /// Messages of others that named changed keys, and those of them that could not be read.
+    pub announcements: Tally,
+    /// See `announcements`.
+    pub announcements_refused: Tally,
+    /// Patterns of such messages for which the store is being swept.
+    pub sweeps: AtomicUsize,
+    /// Whether there is a connection on which such messages are heard.
+    pub hears_announcements: AtomicBool,
     /// Connections made, the first included.
     pub connects: Tally,
     /// Attempts to connect that failed, and connections lost.
@@ -230,6 +238,10 @@ impl Status {
             retries: Tally::default(),
             invalidations: Tally::default(),
             flushes: Tally::default(),
+            announcements: Tally::default(),
+            announcements_refused: Tally::default(),
+            sweeps: AtomicUsize::new(0),
+            hears_announcements: AtomicBool::new(false),
             connects: Tally::default(),
             failures: Tally::default(),
         }
@@ -266,6 +278,8 @@ impl Status {
             &self.refused,
             &self.invalidations,
             &self.flushes,
+            &self.announcements,
+            &self.announcements_refused,
             &self.connects,
             &self.failures,
         ];

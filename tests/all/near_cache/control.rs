@@ -329,3 +329,137 @@ fn what_operators_do_is_in_the_audit_log() {
     }
     assert_eq!(lines.len(), 7, "{text}");
 }
+
+/// Whether this server hears what others announce.
+fn hears(near: &mut Client) -> bool {
+    figure(near, &["TIER", "STATUS"], "announcements") == "\"heard\""
+}
+
+fn announcements(near: &mut Client) -> u64 {
+    super::count(near, "announcements")
+}
+
+#[test]
+fn what_is_invalidated_everywhere_goes_from_the_other_forebay_too() {
+    let Some(u) = upstream() else { return };
+    let (f1, f2) = (
+        filled(&u, &["a", "b\nc", "user:1", "keep"]),
+        filled(&u, &["a", "b\nc", "user:1", "keep"]),
+    );
+    let (mut one, mut two, mut direct) = (f1.connect(), f2.connect(), u.connect());
+    eventually("both listen", || hears(&mut one) && hears(&mut two));
+    ask(&mut one, &["GET", "a"]);
+    for (target, removed, keys) in [
+        (&["a", "b\nc"][..], ":2", &["a", "b\nc"][..]),
+        (&["MATCH", "user:*"], ":1", &["user:1"]),
+        (&["REGEX", "^a$"], ":1", &["a"]),
+    ] {
+        let before = announcements(&mut two);
+        for key in keys {
+            ask(&mut one, &["GET", key]);
+            ask(&mut two, &["GET", key]);
+        }
+        let words = [&["TIER", "INVALIDATE", "ALL"], target].concat();
+        assert_eq!(ask(&mut one, &words), removed, "{target:?}");
+        eventually("the other one was told", || announcements(&mut two) > before);
+        for key in keys {
+            eventually("its copy goes", || {
+                let is_gone = !is_here(&mut two, &mut direct, key);
+                is_gone || announcements(&mut two) == before
+            });
+        }
+    }
+    assert!(is_here(&mut two, &mut direct, "keep") && is_here(&mut one, &mut direct, "keep"));
+    assert_eq!(announcements(&mut one), 0, "its own messages concern it no more");
+}
+
+#[test]
+fn a_namespace_is_voided_everywhere_by_its_name() {
+    let Some(u) = upstream() else { return };
+    let (f1, f2) = (filled(&u, &["a"]), filled(&u, &["a"]));
+    let (mut one, mut two, mut direct) = (f1.connect(), f2.connect(), u.connect());
+    eventually("both listen", || hears(&mut one) && hears(&mut two));
+    assert_eq!(
+        ask(&mut one, &["TIER", "INVALIDATE", "ALL", "NAMESPACE", "default"]),
+        "OK"
+    );
+    eventually("the other one was told", || announcements(&mut two) == 1);
+    assert!(!is_here(&mut two, &mut direct, "a") && !is_here(&mut one, &mut direct, "a"));
+}
+
+#[test]
+fn others_name_changed_keys_on_the_configured_channel() {
+    let Some(u) = upstream() else { return };
+    let f = near_cache(&u, &["--invalidation-channel", "changes"]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    ask(&mut direct, &["MSET", "a", "value", "b", "value"]);
+    settle(&mut near);
+    eventually("it listens", || hears(&mut near));
+    for (message, key) in [
+        ("KEY a", "a"),
+        ("keys\na\nb\n", "b"),
+        ("match [a]", "a"),
+        ("REGEX ^b", "b"),
+    ] {
+        ask(&mut near, &["GET", key]);
+        assert!(is_here(&mut near, &mut direct, key));
+        let before = announcements(&mut near);
+        assert_eq!(
+            ask(&mut direct, &["PUBLISH", "changes", message]),
+            ":1",
+            "{message}"
+        );
+        eventually("it was told", || announcements(&mut near) > before);
+        settle(&mut near);
+        let gone = calls(&mut direct, "get");
+        eventually("the copy goes", || {
+            ask(&mut near, &["GET", key]);
+            calls(&mut direct, "get") > gone
+        });
+    }
+    ask(&mut direct, &["PUBLISH", "changes", "FLUSHALL"]);
+    eventually("nonsense is counted", || {
+        super::count(&mut near, "announcements_refused") == 1
+    });
+    assert!(is_here(&mut near, &mut direct, "b"));
+}
+
+#[test]
+fn a_lost_listener_comes_back_and_copies_are_doubted_once() {
+    let Some(u) = upstream() else { return };
+    let f = filled(&u, &["a"]);
+    let (mut near, mut direct) = (f.connect(), u.connect());
+    eventually("it listens", || hears(&mut near));
+    let line = super::client_line(&mut direct, "name=listener-forebay").expect("it has a name");
+    let id = line.split("id=").nth(1).unwrap().split(' ').next().unwrap();
+    assert_eq!(ask(&mut direct, &["CLIENT", "KILL", "ID", id]), ":1");
+    let is_new = |line: &String| !line.contains(&format!("id={id} "));
+    eventually("it is back", || {
+        super::client_line(&mut direct, "name=listener-forebay")
+            .as_ref()
+            .is_some_and(is_new)
+    });
+    eventually("it hears again", || hears(&mut near));
+    assert!(
+        !is_here(&mut near, &mut direct, "a"),
+        "what was announced meanwhile was not heard"
+    );
+    assert!(is_here(&mut near, &mut direct, "a"));
+}
+
+#[test]
+fn an_upstream_that_refuses_channels_is_a_near_cache_all_the_same() {
+    let Some(u) = upstream() else { return };
+    let mut direct = u.connect();
+    let rules = ["ACL", "SETUSER", "default", "resetchannels"];
+    assert_eq!(ask(&mut direct, &rules), "OK");
+    let f = filled(&u, &["a"]);
+    let mut near = f.connect();
+    assert_eq!(
+        figure(&mut near, &["TIER", "STATUS"], "announcements"),
+        "\"not heard\""
+    );
+    let refused = ask(&mut near, &["TIER", "INVALIDATE", "ALL", "a"]);
+    assert!(refused.starts_with("-NOPERM"), "{refused}");
+    assert!(!is_here(&mut near, &mut direct, "a"), "the copy here is gone");
+}
