@@ -136,7 +136,7 @@ fn check_marked(args: &[&str]) {
                 near.call(&["GET", "broken"]).unwrap(),
                 Value::Bulk(marked[..marked.len() - 1].to_vec())
             );
-            let both = Value::Array(vec![Value::Bulk(text.clone()), Value::Null]);
+            let both = Value::Array(vec![Value::Bulk(text.clone()), Value::NullBulk]);
             assert_eq!(near.call(&["MGET", key, "missing"]).unwrap(), both);
         }
     }
