@@ -139,6 +139,9 @@ pub const SCAN_KEYS_PER_CALL: usize = 1000;
 /// Bytes of a file with names of hot keys that is read at start.
 pub const WARM_FILE_BYTES_MAX: u64 = 1 << 30;
 
+/// Bytes of the requests that carry them; a single one may be longer.
+pub const CARRIED_BYTES_MAX: usize = 1024 * 1024;
+
 /// Dirty keys that are carried upstream together: enough for a million a second at a round trip of a millisecond.
 pub const CARRIED_TOGETHER_MAX: usize = 1024;
 

@@ -117,8 +117,6 @@ enum Expected {
     Carried(Carried),
     /// A value to compare a copy with.
     Compared(Comparison),
-    /// Nobody wants to know.
-    Forgotten,
     /// A barrier, or a probe of an idle link.
     Pong {
         probe: bool,
@@ -398,7 +396,7 @@ impl Pipeline {
 
     fn settle(&mut self, awaited: Awaited, frame: Frame<'_>, bytes: &[u8], was_given_up: bool, now: Moment) {
         match awaited.reply {
-            Expected::Selected | Expected::Forgotten => {}
+            Expected::Selected => {}
             Expected::Carried(state) => state.answer(frame),
             Expected::Compared(comparison) => self.compare(&comparison, frame, awaited.sent, now),
             Expected::Tried { database } => {
@@ -577,8 +575,9 @@ impl Pipeline {
                     self.refuse(order, &error, now);
                 }
             }
-            Expected::Carried(_) | Expected::Compared(_) => awaited.reply = Expected::Forgotten,
-            Expected::Selected | Expected::TimeToLive | Expected::Forgotten => {}
+            // Nobody waits for these, and a late answer is as good.
+            Expected::Carried(_) | Expected::Compared(_) => {}
+            Expected::Selected | Expected::TimeToLive => {}
         }
     }
 

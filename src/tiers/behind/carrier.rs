@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Behind;
-use super::carry::Left;
+use super::carry::{Left, Packed};
 use super::ledger::Next;
 use crate::limits::CARRIED_TOGETHER_MAX;
 use crate::store::{Settled, SharedName};
@@ -100,7 +100,14 @@ impl Carrier {
     async fn carry_of_one(&self, names: Vec<SharedName>) -> Vec<Left> {
         let services = &self.behind.services;
         let db = names.first().map_or(0, |(db, _)| *db);
-        let (requests, carried, left) = self.behind.pack(names, services.clock.unix_ms());
+        let Packed {
+            requests,
+            carried,
+            left,
+        } = self.behind.pack(names, services.clock.unix_ms());
+        if carried.is_empty() {
+            return Vec::new();
+        }
         let timeout_ms = services.config.load().upstream.timeout.as_millis() as u64;
         let order = Order::new(
             Work::Carry(requests, carried),

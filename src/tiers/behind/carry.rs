@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::Behind;
 use super::super::wire::push_request;
+use crate::limits::CARRIED_BYTES_MAX;
 use crate::resp::Frame;
 use crate::store::rdb;
 use crate::store::{EntryRef, KeyHash, Settled, SharedName, Value};
@@ -44,6 +45,16 @@ pub struct Left {
     pub sequence: u64,
     /// What upstream answered, if it did and the answer is final.
     pub refusal: Option<Box<str>>,
+}
+
+/// A batch that is ready to be sent.
+pub(super) struct Packed {
+    /// One request for each state.
+    pub requests: Vec<u8>,
+    /// What awaits the answers.
+    pub carried: Vec<Carried>,
+    /// The keys that were not accepted, when all were answered or given up.
+    pub left: oneshot::Receiver<Vec<Left>>,
 }
 
 /// One state of a batch, on its way. Dropped without an answer, it counts as not accepted.
@@ -107,15 +118,13 @@ impl Drop for Batch {
 }
 
 impl Behind {
-    /// The requests for the present states of these keys, which are of one database, and what awaits their answers.
-    pub(super) fn pack(
-        self: &Arc<Self>,
-        names: Vec<SharedName>,
-        now_ms: u64,
-    ) -> (Vec<u8>, Vec<Carried>, oneshot::Receiver<Vec<Left>>) {
+    /// The requests for the present states of these keys, which are of one database: of as many as go together. The
+    /// others are queued again.
+    pub(super) fn pack(self: &Arc<Self>, names: Vec<SharedName>, now_ms: u64) -> Packed {
         let mut requests = Vec::new();
         let mut states = Vec::with_capacity(names.len());
-        for name in names {
+        let mut names = names.into_iter();
+        for name in names.by_ref() {
             let hash = self.services.store.hash(&name.1);
             let mut shard = self.services.store.lock(hash);
             if let Some((sequence, entry)) = shard.begin_carrying(&name, hash) {
@@ -123,7 +132,11 @@ impl Behind {
                 drop(shard);
                 states.push(Sent { name, hash, sequence });
             }
+            if requests.len() >= CARRIED_BYTES_MAX {
+                break;
+            }
         }
+        self.ledger.lock().put_back(names.collect());
         let (done, left) = oneshot::channel();
         let count = states.len();
         let batch = Arc::new(Batch {
@@ -132,8 +145,11 @@ impl Behind {
             left: Mutex::default(),
             done: Mutex::new(Some(done)),
         });
-        let carried = (0..count).map(|index| Carried::new(&batch, index)).collect();
-        (requests, carried, left)
+        Packed {
+            requests,
+            carried: (0..count).map(|index| Carried::new(&batch, index)).collect(),
+            left,
+        }
     }
 
     /// Appends the request that gives a key of upstream this state.
