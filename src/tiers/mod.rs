@@ -50,7 +50,7 @@ mod forward;
 mod health;
 mod info;
 mod invalidation;
-mod journal;
+pub mod journal;
 mod link;
 #[cfg(test)]
 mod link_tests;

@@ -50,7 +50,7 @@ use std::thread::JoinHandle;
 
 pub use figures::Figures;
 pub use record::{Record, State, bytes_max};
-pub use recovery::Recovered;
+pub use recovery::{Recovered, sealed_segment, visit_segment};
 pub use room::Full;
 
 use crate::clock::Clock;

@@ -162,7 +162,7 @@ impl World {
             self.settings.ignores_damage = self.lax > 0;
         }
         self.restart(durable, |disk, dir| {
-            disk.after_power_loss(dir, || parts.next().unwrap())
+            disk.after_power_loss(dir, || parts.next().unwrap());
         });
         self.settings.ignores_damage = false;
         self.required_from = 0;

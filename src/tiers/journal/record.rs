@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | length of the body, little-endian as all numbers here; never 0 |
-//! | 4 | CRC32C of the body, then of the length and the sequence, begun with the salt |
+//! | 4 | CRC32C of the body, then of the length and the sequence (8 bytes each), begun with the salt |
 //! | 8 | sequence |
 //! | 1 | what follows: `TEXT`, `PAYLOAD` or `REMOVED`, with `DEADLINE` if there is one; or `PROVEN`, and nothing follows |
 //! | 4 | database |
@@ -88,12 +88,21 @@ pub struct Sealed<'a> {
     key: &'a [u8],
     deadline: Option<[u8; 8]>,
     value: &'a [u8],
+    /// The whole body, if it is as short as most are.
+    short: Aligned<SHORT_BYTES>,
     body_bytes: u32,
     body_checksum: u32,
 }
 
+/// Bodies up to this length are put together before their checksum is taken: it costs least over one aligned slice.
+const SHORT_BYTES: usize = 256;
+
+#[repr(align(8))]
+struct Aligned<const BYTES: usize>([u8; BYTES]);
+
 impl<'a> Sealed<'a> {
     /// Encodes `record` and reads all of it once, for its checksum. `None` if it is longer than a length can tell.
+    #[inline]
     pub fn new(record: &Record<'a>, salt: u32) -> Option<Self> {
         let (kind, value, deadline_ms) = match record.state {
             State::Text { value, deadline_ms } => (TEXT, value, deadline_ms),
@@ -102,20 +111,30 @@ impl<'a> Sealed<'a> {
         };
         let deadline = deadline_ms.map(u64::to_le_bytes);
         let key_len = u32::try_from(record.key.len()).ok()?;
-        let body_bytes = BODY_HEAD_BYTES + record.key.len() + deadline.map_or(0, |it| it.len()) + value.len();
-        let mut sealed = Self {
-            before: [0; BODY_HEAD_BYTES],
+        let mut before = [0; BODY_HEAD_BYTES];
+        before[0] = kind | deadline.map_or(0, |_| DEADLINE);
+        before[1..5].copy_from_slice(&record.db.to_le_bytes());
+        before[5..].copy_from_slice(&key_len.to_le_bytes());
+        let of_deadline = deadline.as_ref().map_or([].as_slice(), |it| it);
+        let parts: [&[u8]; 4] = [&before, record.key, of_deadline, value];
+        let body_bytes = u32::try_from(parts.iter().map(|part| part.len()).sum::<usize>()).ok()?;
+        let mut short = Aligned([0; SHORT_BYTES]);
+        let body_checksum = match short.0.get_mut(..body_bytes as usize) {
+            Some(body) => {
+                put_together(&parts, body);
+                crc32c::crc32c_append(salt, body)
+            }
+            None => parts.into_iter().fold(salt, crc32c::crc32c_append),
+        };
+        Some(Self {
+            before,
             key: record.key,
             deadline,
             value,
-            body_bytes: u32::try_from(body_bytes).ok()?,
-            body_checksum: 0,
-        };
-        sealed.before[0] = kind | deadline.map_or(0, |_| DEADLINE);
-        sealed.before[1..5].copy_from_slice(&record.db.to_le_bytes());
-        sealed.before[5..].copy_from_slice(&key_len.to_le_bytes());
-        sealed.body_checksum = sealed.parts().into_iter().fold(salt, crc32c::crc32c_append);
-        Some(sealed)
+            short,
+            body_bytes,
+            body_checksum,
+        })
     }
 
     /// The bytes that it takes.
@@ -124,9 +143,14 @@ impl<'a> Sealed<'a> {
     }
 
     /// Writes it behind `out`.
+    #[inline]
     pub fn write(&self, sequence: u64, out: &mut Vec<u8>) {
         out.reserve(self.bytes() as usize);
         write_head(self.body_bytes, self.body_checksum, sequence, out);
+        if let Some(body) = self.short.0.get(..self.body_bytes as usize) {
+            out.extend_from_slice(body);
+            return;
+        }
         for part in self.parts() {
             out.extend_from_slice(part);
         }
@@ -136,6 +160,17 @@ impl<'a> Sealed<'a> {
     pub fn parts(&self) -> [&[u8]; 4] {
         let deadline = self.deadline.as_ref().map_or([].as_slice(), |it| it.as_slice());
         [&self.before, self.key, deadline, self.value]
+    }
+}
+
+/// Fills `body` with `parts`, which are as long.
+#[inline]
+fn put_together(parts: &[&[u8]], body: &mut [u8]) {
+    let mut rest = body;
+    for part in parts {
+        let (place, behind) = rest.split_at_mut(part.len());
+        place.copy_from_slice(part);
+        rest = behind;
     }
 }
 
@@ -161,10 +196,10 @@ fn write_head(body_bytes: u32, body_checksum: u32, sequence: u64, out: &mut Vec<
 }
 
 fn checksum(body_checksum: u32, body_bytes: u32, sequence: u64) -> u32 {
-    let mut head = [0; 12];
-    head[..4].copy_from_slice(&body_bytes.to_le_bytes());
-    head[4..].copy_from_slice(&sequence.to_le_bytes());
-    crc32c::crc32c_append(body_checksum, &head)
+    let mut head = Aligned([0; 16]);
+    head.0[..8].copy_from_slice(&u64::from(body_bytes).to_le_bytes());
+    head.0[8..].copy_from_slice(&sequence.to_le_bytes());
+    crc32c::crc32c_append(body_checksum, &head.0)
 }
 
 /// What stands before each body.

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::record::Record;
+use super::record::{Record, write_framed};
 use super::scan::{Reader, Run, Scan, Window, scan};
 use super::segment::{HeadError, SEGMENT_HEAD_BYTES, SegmentHead, is_name};
 use super::watermark::Watermark;
@@ -191,6 +191,39 @@ fn read_segment(dir: &Path, name: String, ignores_damage: bool) -> io::Result<Re
             path.display()
         )),
     }
+}
+
+/// Reads the bytes of a segment, whatever they are, as at a start: all valid records, in rising order of their sequences.
+///
+/// # Errors
+/// `InvalidData` without a valid head.
+pub fn visit_segment(bytes: &[u8], mut visit: impl FnMut(u64, &Record<'_>)) -> io::Result<()> {
+    let head = SegmentHead::decode(bytes).map_err(|_| io::ErrorKind::InvalidData)?;
+    let window = || Window::new(bytes, bytes.len() as u64, head.salt);
+    for run in scan(&mut window(), head.first)?.runs {
+        let mut reader = Reader::new(window(), run.start, run.first, run.last);
+        while let Some((sequence, record)) = reader.read()? {
+            visit(sequence, &record);
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a segment with these bodies, valid or not, under valid checksums: so that what reads them is reached.
+pub fn sealed_segment<'a>(first: u64, bodies: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    const SALT: u32 = 1;
+    let mut bytes = SegmentHead {
+        ordinal: 0,
+        first,
+        salt: SALT,
+    }
+    .encode()
+    .to_vec();
+    for (body, sequence) in bodies.zip(first..) {
+        // Bodies of 4 GiB are left out.
+        let _ = write_framed(body, sequence, SALT, &mut bytes);
+    }
+    bytes
 }
 
 /// Where each sequence from `released` on is read, of all segments in the order of their ordinals; and which are
