@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::nodes::Nodes;
 use super::upstream::{ByteStream, Connecting, Upstream};
-use crate::config::UpstreamAddress;
+use crate::config::{Config, UpstreamAddress};
 
 /// Room of a connection in each direction.
 const PIPE_BYTES: usize = 1 << 20;
@@ -52,6 +52,14 @@ impl Fake {
             Switch(is_down),
         )
     }
+}
+
+/// The settings of a near cache.
+pub fn near_cache() -> Config {
+    let mut config = Config::default();
+    let address = UpstreamAddress::parse("redis://fake").unwrap();
+    config.upstream.addresses = vec![address];
+    config
 }
 
 impl Switch {

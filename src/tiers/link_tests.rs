@@ -8,14 +8,13 @@ use tokio::task::JoinHandle;
 
 use super::breaker;
 use super::effect::Effect;
-use super::fake::{Fake, Peer, Switch};
+use super::fake::{Fake, Peer, Switch, near_cache};
 use super::link::Link;
 use super::nodes::NodeState;
 use super::order::{Answer, Forward, Order, Repeat, Work};
-use super::status::{LinkState, Status};
+use super::status::{FeedMode, LinkState, Status};
 use super::upstream::Upstream;
 use super::wire::push_text_request;
-use crate::config::Config;
 use crate::services::Services;
 
 /// A link on this task's runtime.
@@ -35,14 +34,16 @@ impl Bench {
     }
 
     fn start_at(urls: &[&str], settings: &[(&str, &str)]) -> Self {
-        let mut config = Config::default();
+        let mut config = near_cache();
         config.upstream.backoff_min = Duration::from_millis(1);
         config.upstream.backoff_max = Duration::from_millis(10);
         config.upstream.connect_timeout = Duration::from_secs(60);
-        let near = config.set_many(&[("tier-mode", "near-cache")]).unwrap();
-        let config = near.set_many(settings).unwrap();
+        let config = config.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
-        let status = Arc::new(Status::new(breaker::by_name("consecutive").unwrap(), &services.config.load()));
+        let status = Arc::new(Status::new(
+            breaker::by_name("consecutive").unwrap(),
+            &services.config.load(),
+        ));
         let (fake, peers, switch) = Fake::at(urls);
         let upstream: Arc<dyn Upstream> = Arc::new(fake);
         let (orders, receiver) = mpsc::channel(16);
@@ -123,7 +124,7 @@ async fn tracking_is_armed_before_the_link_is_used_and_again_after_each_loss() {
     for connects in 1..4 {
         let mut peer = bench.accept().await;
         let handshake = peer.lets_in().await;
-        let armed = "*5\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nBCAST\r\n$6\r\nNOLOOP\r\n";
+        let armed = "*5\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$6\r\nNOLOOP\r\n$5\r\nBCAST\r\n";
         assert!(handshake.contains(armed), "{handshake}");
         bench.is(LinkState::Up).await;
         let answered = bench.forward(&["GET", "k"], Effect::Nothing).await;
@@ -138,17 +139,28 @@ async fn tracking_is_armed_before_the_link_is_used_and_again_after_each_loss() {
 }
 
 #[tokio::test]
-async fn an_upstream_without_tracking_is_down_and_says_why() {
+async fn an_upstream_without_tracking_is_used_without_a_feed() {
     let mut bench = Bench::start(&[]);
     let mut peer = bench.accept().await;
     peer.hears("PING\r\n").await;
     peer.says("%1\r\n$2\r\nid\r\n:7\r\n+OK\r\n-ERR unknown subcommand 'TRACKING'\r\n+PONG\r\n")
         .await;
+    bench.is(LinkState::Up).await;
+    assert_eq!(bench.status.feed_mode(), FeedMode::Ttl);
+}
+
+#[tokio::test]
+async fn an_upstream_that_still_loads_its_data_is_down_and_says_why() {
+    let mut bench = Bench::start(&[]);
+    let mut peer = bench.accept().await;
+    peer.hears("PING\r\n").await;
+    peer.says("%1\r\n$2\r\nid\r\n:7\r\n+OK\r\n+OK\r\n-LOADING not yet\r\n")
+        .await;
     bench.is(LinkState::Down).await;
     let trouble = bench.status.trouble().to_string();
     assert_eq!(
         trouble,
-        "UPSTREAM not connected: fake:6379: CLIENT TRACKING was refused: ERR unknown subcommand 'TRACKING'"
+        "UPSTREAM not connected: fake:6379: PING was refused: LOADING not yet"
     );
     peer.has_left().await;
 }

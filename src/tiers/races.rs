@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use super::breaker::{self, State};
 use super::check::Comparison;
 use super::effect::Effect;
+use super::fake::near_cache;
 use super::order::{Answer, Fetch, Form, Forward, Order, Repeat, Work};
 use super::pipeline::{Loss, Lost, Moment, Pipeline};
 use super::status::{Status, tuning};
 use super::wire::push_text_request;
 use crate::commands::error::Error;
-use crate::config::Config;
 use crate::limits::{FEED_PROBE_MS, LINK_OVERDUE_TIMEOUTS};
 use crate::services::Services;
 use crate::store::{Approach, Key, Landing, Visit};
@@ -41,10 +41,7 @@ impl Bench {
     }
 
     fn with(settings: &[(&str, &str)]) -> Self {
-        let near = Config::default()
-            .set_many(&[("tier-mode", "near-cache")])
-            .unwrap();
-        let config = near.set_many(settings).unwrap();
+        let config = near_cache().set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
         let status = Arc::new(Status::new(
             breaker::by_name("consecutive").unwrap(),
