@@ -20,14 +20,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::sync::oneshot;
 
 use super::Tiers;
-use super::effect::Effect;
 use super::invalidation::Removal;
-use super::order::{Forward, Work};
 use super::status::Status;
-use super::wire::push_request;
 use crate::commands::error::Error;
 use crate::config::Upstream as Settings;
 use crate::limits::{ANNOUNCED_SWEEPS_MAX, ANNOUNCEMENT_BYTES};
@@ -206,21 +202,7 @@ impl Tiers {
     /// Tells the other Forebays of this upstream what was invalidated here. Fails if upstream does not pass it on.
     pub(super) async fn announce(&self, target: &Target) -> Result<(), Error> {
         for message in messages(&self.services.run_id, target) {
-            let (answer, answered) = oneshot::channel();
-            let mut request = Vec::new();
-            push_request(
-                &mut request,
-                [b"PUBLISH", CHANNEL.as_bytes(), &message].into_iter(),
-            );
-            let bytes = request.len();
-            let work = Work::Forward(Forward {
-                request,
-                effect: Effect::Nothing,
-                answer: Some(answer),
-            });
-            self.submit(work, 0, bytes);
-            let ended = |_| Err(Error::Upstream("the link has ended".into()));
-            answered.await.unwrap_or_else(ended)?;
+            self.ask_upstream(&[b"PUBLISH", CHANNEL.as_bytes(), &message], 0).await?;
         }
         Ok(())
     }

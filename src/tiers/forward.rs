@@ -53,7 +53,7 @@ impl Tiers {
 }
 
 impl Tiers {
-    /// Has upstream run a request of our own that changes nothing; its reply in RESP3. An error reply is an error.
+    /// Has upstream run a request of our own that may as well run twice; its reply in RESP3. An error reply is an error.
     pub(super) async fn ask_upstream(&self, words: &[&[u8]], db: usize) -> Answer {
         let (sender, receiver) = oneshot::channel();
         let mut request = Vec::new();

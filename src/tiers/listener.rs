@@ -84,10 +84,12 @@ impl Listener {
     async fn connect(&self) -> io::Result<Line> {
         let config = self.services.config.load_full();
         let attempt = async {
-            let mut stream = self.upstream.connect().await?;
+            let nodes = self.upstream.nodes();
+            let mut stream = self.upstream.connect(nodes.active_place()).await?;
             let mut frames = FrameReader::default();
             let settings = named_apart(&config.upstream);
-            login::log_in(&mut *stream, &mut frames, Protocol::Resp3, &settings).await?;
+            let address = nodes.active().address();
+            login::log_in(&mut *stream, &mut frames, Protocol::Resp3, address, &settings).await?;
             let mut line = Line { stream, frames };
             line.subscribe(&settings).await?;
             Ok(line)
