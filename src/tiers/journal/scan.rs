@@ -111,15 +111,14 @@ impl<S: Source> Window<S> {
         Ok(entry.map(|entry| (head.sequence, entry, offset + len)))
     }
 
-    /// The next place from `offset` on where a valid entry begins that may follow `last`.
-    fn next_entry(&mut self, offset: u64, last: u64) -> io::Result<Option<u64>> {
+    /// The next place from `offset` on where a valid entry begins, with a sequence behind `last` and up to `last_max`.
+    fn next_entry(&mut self, offset: u64, last: u64, last_max: u64) -> io::Result<Option<u64>> {
+        let may_follow = |head: &Head| {
+            let is_next = head.sequence > last && head.sequence <= last_max;
+            is_next || head.record_bytes() == RECORD_BYTES_MIN as u64
+        };
         let mut at = offset;
         while at + RECORD_BYTES_MIN as u64 <= self.end {
-            let records_max = (self.end - at) / RECORD_BYTES_MIN as u64;
-            let may_follow = |head: &Head| {
-                let is_next = head.sequence > last && head.sequence - last <= records_max + 1;
-                is_next || head.record_bytes() == RECORD_BYTES_MIN as u64
-            };
             if self.head(at)?.is_some_and(|head| may_follow(&head)) && self.entry(at)?.is_some() {
                 return Ok(Some(at));
             }
@@ -169,6 +168,8 @@ pub fn scan<S: Source>(window: &mut Window<S>, first: u64) -> io::Result<Scan> {
     let mut scan = Scan::default();
     let mut at = SEGMENT_HEAD_BYTES;
     let mut last = first.saturating_sub(1);
+    // As many records as there is space for: other sequences are not worth a look.
+    let last_max = first.saturating_add(window.end / RECORD_BYTES_MIN as u64);
     loop {
         match window.entry(at)? {
             Some((sequence, Entry::Proven, end)) => {
@@ -179,7 +180,7 @@ pub fn scan<S: Source>(window: &mut Window<S>, first: u64) -> io::Result<Scan> {
                 scan.extend(sequence, at, end);
                 (last, at) = (sequence, end);
             }
-            _ => match window.next_entry(at + 1, last)? {
+            _ => match window.next_entry(at + 1, last, last_max)? {
                 Some(next) => at = next,
                 None => return Ok(scan),
             },
@@ -318,6 +319,15 @@ mod tests {
                 "{runs:?}"
             );
         }
+    }
+
+    /// A search that took the space behind a place for the space behind the last record gave up: what was left took
+    /// less of it than what was damaged.
+    #[test]
+    fn the_last_record_behind_much_damage_is_found() {
+        let (mut bytes, starts) = segment(&(1..=1000).collect::<Vec<_>>());
+        bytes[starts[1]..starts[999]].fill(0x11);
+        assert_eq!(sequences(&scanned(&bytes, 1)), [(1, 1), (1000, 1000)]);
     }
 
     #[test]
