@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::journal::dead_letters::{Bounds, DeadLetters, Letter};
-use super::super::journal::{Record, bytes_max};
+use super::super::journal::{Record, State, bytes_max};
 use super::Behind;
 use super::carry::Left;
 use super::note::with_state;
@@ -16,41 +16,91 @@ pub(super) const BOUNDS: Bounds = Bounds {
     bytes_max: DEAD_LETTERS_BYTES_MAX,
 };
 
+/// A state that is kept while its shard is not.
+enum OwnedState {
+    Text(Vec<u8>, Option<u64>),
+    Payload(Vec<u8>, Option<u64>),
+    Removed,
+}
+
+impl OwnedState {
+    fn of(state: State<'_>) -> Self {
+        match state {
+            State::Text { value, deadline_ms } => Self::Text(value.to_vec(), deadline_ms),
+            State::Payload { payload, deadline_ms } => Self::Payload(payload.to_vec(), deadline_ms),
+            State::Removed => Self::Removed,
+        }
+    }
+
+    fn as_record<'s>(&'s self, (db, key): &'s SharedName) -> Record<'s> {
+        let state = match self {
+            Self::Text(value, deadline_ms) => State::Text {
+                value,
+                deadline_ms: *deadline_ms,
+            },
+            Self::Payload(payload, deadline_ms) => State::Payload {
+                payload,
+                deadline_ms: *deadline_ms,
+            },
+            Self::Removed => State::Removed,
+        };
+        Record {
+            db: *db as u32,
+            key,
+            state,
+        }
+    }
+}
+
 impl Behind {
     /// Puts a state that upstream refused among the dead letters, unless the key was changed meanwhile. The copy here
-    /// goes: from now on the key has the value that upstream has.
+    /// goes: from now on the key has the value that upstream has. May wait for the disk.
     pub(super) fn bury(&self, left: Left) {
         let (Some(files), Some(refusal)) = (self.files.get(), &left.refusal) else {
             return;
         };
-        let services = &self.services;
-        let now_ms = services.clock.unix_ms();
-        let name = &left.name;
-        let hash = services.store.hash(&name.1);
-        let mut shard = services.store.lock(hash);
-        if !shard.is_carrying(name, left.sequence) {
+        let Some(record) = self.refused_state(&left) else {
+            return;
+        };
+        let now_ms = self.services.clock.unix_ms();
+        let appended = files.dead_letters.lock().append(&record.as_record(&left.name), refusal, now_ms);
+        match appended {
+            Ok(id) => self.give_up(&left, id),
+            Err(error) => {
+                tracing::error!(%error, "a write that upstream refused can't be put aside; it is tried again");
+                self.put_back(vec![left]);
+            }
+        }
+    }
+
+    /// The state that upstream refused, if it still is the present one.
+    fn refused_state(&self, left: &Left) -> Option<OwnedState> {
+        let (db, key) = &left.name;
+        let hash = self.services.store.hash(key);
+        let shard = self.services.store.lock(hash);
+        let is_present = shard.is_carrying(&left.name, left.sequence);
+        let now_ms = self.services.clock.unix_ms();
+        is_present.then(|| with_state(shard.resident(*db, key, hash), now_ms, OwnedState::of))
+    }
+
+    /// A state is among the dead letters: its key is clean, unless it was changed meanwhile.
+    fn give_up(&self, left: &Left, id: u64) {
+        let (db, key) = &left.name;
+        let hash = self.services.store.hash(key);
+        let mut shard = self.services.store.lock(hash);
+        if shard.is_carrying(&left.name, left.sequence)
+            && let Settled::Clean(bytes) = shard.end_carrying(&left.name, hash, left.sequence)
+        {
+            shard.drop_copy(*db, key, hash);
+            drop(shard);
+            self.ledger.lock().settle(left.sequence, bytes);
+            self.counts.refused.add(1);
+            tracing::warn!(refusal = left.refusal.as_deref(), "upstream refused a write for good");
             return;
         }
-        let appended = with_state(shard.resident(name.0, &name.1, hash), now_ms, |state| {
-            let record = Record {
-                db: name.0 as u32,
-                key: &name.1,
-                state,
-            };
-            files.dead_letters.lock().append(&record, refusal, now_ms)
-        });
-        if let Err(error) = appended {
-            drop(shard);
-            tracing::error!(%error, "a write that upstream refused can't be put aside; it is tried again");
-            return self.put_back(vec![left]);
-        }
-        if let Settled::Clean(bytes) = shard.end_carrying(name, hash, left.sequence) {
-            self.ledger.lock().settle(left.sequence, bytes);
-        }
-        shard.drop_copy(name.0, &name.1, hash);
         drop(shard);
-        self.counts.refused.add(1);
-        tracing::warn!(refusal, "upstream refused a write for good");
+        // A letter of a state that is not the last one is of no use; should it stay, it does no harm.
+        let _ = self.with_letters(|letters| letters.remove(&[id]));
     }
 
     /// How many states were refused and are kept.
@@ -67,11 +117,11 @@ impl Behind {
     /// since and not been carried is dropped, as it is older.
     pub fn retry_letters(&self, id: Option<u64>) -> io::Result<usize> {
         let letters = self.chosen(id)?;
-        for letter in &letters {
-            self.revive(letter)?;
-            self.with_letters(|letters| letters.remove(&[letter.id]))?;
-        }
-        Ok(letters.len())
+        let revived: Vec<u64> = letters
+            .iter()
+            .map_while(|letter| self.revive(letter).ok().map(|()| letter.id))
+            .collect();
+        self.with_letters(|letters| letters.remove(&revived))
     }
 
     /// Forgets those with these numbers (`None`: all); how many there were. They are lost.

@@ -25,7 +25,7 @@ pub fn rest(world: &World) -> Result<(), String> {
         wait_until_carried(number, forebay)?;
     }
     for key in &world.keys {
-        let is_right = compare(world, key, &mut direct, &mut forebays);
+        let is_right = compare(key, &mut direct, &mut forebays);
         if let Err(what) = is_right {
             world.fail_key(key, &locked(&key.model), &what);
             return Err(what);
@@ -87,7 +87,7 @@ pub fn wait_until_carried(number: usize, forebay: &mut Client) -> Result<(), Str
 }
 
 /// Upstream has at least what was acknowledged, and the Forebays have the same.
-fn compare(world: &World, key: &Key, direct: &mut Client, forebays: &mut [Client; 2]) -> Result<(), String> {
+fn compare(key: &Key, direct: &mut Client, forebays: &mut [Client; 2]) -> Result<(), String> {
     let floor = Floor {
         version: locked(&key.model).done_before(now_ms() + 1),
         why: "which is acknowledged",
