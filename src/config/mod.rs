@@ -273,6 +273,8 @@ pub struct WriteBehind {
     dir: Option<PathBuf>,
     /// When the journal is forced to the disk.
     pub sync: JournalSync,
+    /// A journal that is damaged is read as far as it can be.
+    pub ignores_damage: bool,
     /// The most bytes of the journal's files.
     pub journal_max_bytes: u64,
     /// How old the oldest write that is not carried may be before further ones are refused or wait; zero: no bound.

@@ -233,6 +233,9 @@ impl Shard {
     /// Takes the copies that are to be fetched anew.
     #[inline]
     pub fn take_wishes(&mut self) -> Vec<FullName> {
+        if self.wishes.is_empty() {
+            return Vec::new();
+        }
         std::mem::take(&mut self.wishes)
     }
 

@@ -111,7 +111,7 @@ impl Behind {
         let settings = journal::Settings {
             sync: sync_policy(config.write_behind.sync),
             bytes_max: config.write_behind.journal_max_bytes,
-            ignores_damage: false,
+            ignores_damage: config.write_behind.ignores_damage,
         };
         let (journal, recovered) = Journal::open(&dir, &settings, self.services.clock.clone())?;
         let dead_letters = DeadLetters::open(&dir, letters::BOUNDS)?;
