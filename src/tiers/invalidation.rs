@@ -99,13 +99,11 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::store::{CopyRules, FreshnessRules, Key, Visit};
+    use crate::tiers::fake;
     use crate::values::prefix_map::PrefixMap;
 
     fn services(keys: &[(usize, &str)]) -> Services {
-        let config = Config::default()
-            .set_many(&[("tier-mode", "near-cache")])
-            .unwrap();
-        let services = Services::new(config, None);
+        let services = Services::new(fake::near_cache(), None);
         for (db, key) in keys {
             let hash = services.store.hash(key.as_bytes());
             let visit = Visit::new(*db, 1);

@@ -322,7 +322,7 @@ async fn a_read_is_given_up_when_connecting_fails_as_often() {
     bench.switch.set_down(true);
     drop(peer);
     let text = error(answered.await.unwrap());
-    assert!(text.starts_with("UPSTREAM not connected: fake: "), "{text}");
+    assert!(text.starts_with("UPSTREAM not connected: fake"), "{text}");
     assert!(bench.status.failures.get() >= 3, "the loss and two attempts");
     assert_eq!(bench.status.pending(), 0);
 }

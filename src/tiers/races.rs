@@ -965,7 +965,7 @@ fn an_order_that_comes_too_late_is_not_sent() {
 fn a_copy_that_differs_from_upstream_is_dropped_and_counted() {
     let mut bench = Bench::new();
     let mut landing = bench.fetch("k");
-    bench.receive(":-1\r\n$3\r\nold\r\n");
+    bench.receive_value("old");
     assert!(matches!(landing.try_recv(), Ok(Landing::Resident)));
     for (reply, mismatched) in [("$3\r\nold\r\n", 0), ("-LOADING no\r\n", 0), ("$3\r\nnew\r\n", 1)] {
         let (comparison, _found) = Comparison::alone("k");
