@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
-use super::breaker::{Breaker, Tuning};
+use super::breaker::{Breaker, State, Tuning};
 use super::check::CheckCounts;
 use super::namespaces::Namespaces;
 use crate::commands::error::Error;
@@ -340,9 +340,13 @@ impl Status {
         Error::Upstream(self.trouble.load().as_str().into())
     }
 
-    /// Fails if asking upstream makes no sense now. Takes the breaker's probe.
+    /// Fails if asking upstream makes no sense now, which counts as a failed call until the breaker is open. Takes the
+    /// breaker's probe.
     pub fn check(&self, now_ms: u64, tuning: Tuning) -> Result<(), Error> {
         if self.state() == LinkState::Down {
+            if self.breaker.state(now_ms, tuning) == State::Closed {
+                self.breaker.failed(now_ms, tuning);
+            }
             return Err(self.trouble());
         }
         if !self.breaker.admits(now_ms, tuning) {
@@ -392,5 +396,24 @@ impl Status {
     /// everything upstream did before has been applied here.
     pub fn feed_lag_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.synced_at_ms.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiers::breaker;
+
+    #[test]
+    fn calls_that_find_no_connection_open_the_breaker() {
+        let config = Config::default();
+        let status = Status::new(breaker::by_name("consecutive").unwrap(), &config);
+        let tuning = tuning(&config.upstream);
+        status.set_down("refused".to_owned());
+        for call in 0..tuning.failures_max {
+            assert_eq!(status.breaker.state(call.into(), tuning), State::Closed, "{call}");
+            assert!(status.check(call.into(), tuning).is_err());
+        }
+        assert_eq!(status.breaker.state(9, tuning), State::Open);
     }
 }
