@@ -125,8 +125,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "dispatch",
         &[
-            "clients", "commands", "config", "limits", "resp", "services", "session", "stats", "store", "tiers",
-            "waiting", "worker",
+            "clients", "commands", "config", "limits", "resp", "services", "session", "stats", "store",
+            "tiers", "waiting", "worker",
         ],
     ),
     // A batch keeps what dispatch has begun to ask of upstream for its requests.

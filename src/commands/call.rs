@@ -11,7 +11,9 @@ use crate::limits::AUDIT_TEXT_BYTES_MAX;
 use crate::resp::reply::Reply;
 use crate::services::Services;
 use crate::session::Session;
-use crate::store::{EntryRef, FullName, Key, KeyHash, LockedShards, PlainForms, Shard, Stored, Ticket, Visit};
+use crate::store::{
+    EntryRef, FullName, Key, KeyHash, LockedShards, PlainForms, Shard, Stored, Ticket, Visit,
+};
 use crate::values::text::Text;
 
 /// A run on one key. `args` stand behind the key where the key is the first argument.

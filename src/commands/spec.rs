@@ -786,12 +786,16 @@ impl Command {
     /// before. Its reply is `OK`.
     pub fn is_blind(&self, request: Request<'_>) -> bool {
         /// Words that make the outcome, or the reply, depend on what was there.
-        const CONDITIONS: [&[u8]; 8] =
-            [b"NX", b"XX", b"GET", b"KEEPTTL", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"];
+        const CONDITIONS: [&[u8]; 8] = [
+            b"NX", b"XX", b"GET", b"KEEPTTL", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE",
+        ];
         /// Words in front of the first option.
         const FIRST_OPTION: usize = 3;
-        let is_condition =
-            |word: &[u8]| CONDITIONS.iter().any(|condition| word.eq_ignore_ascii_case(condition));
+        let is_condition = |word: &[u8]| {
+            CONDITIONS
+                .iter()
+                .any(|condition| word.eq_ignore_ascii_case(condition))
+        };
         self.flags.contains(BLIND) && !request.iter().skip(FIRST_OPTION).any(is_condition)
     }
 

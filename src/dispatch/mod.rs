@@ -260,10 +260,12 @@ fn admit(
 #[inline]
 fn is_bound(entry: &Entry, session: &Session, worker: &Worker) -> bool {
     let is_bound = |_: &_| {
-        has_upstream_state(session) && !entry.command.flags.contains(NO_AUTH)
-            || route::is_relayed(entry)
+        has_upstream_state(session) && !entry.command.flags.contains(NO_AUTH) || route::is_relayed(entry)
     };
-    worker.tiers().filter(is_bound).is_some_and(|tiers| tiers.relays() || has_upstream_state(session))
+    worker
+        .tiers()
+        .filter(is_bound)
+        .is_some_and(|tiers| tiers.relays() || has_upstream_state(session))
 }
 
 /// Whether the session's own connection to upstream has to run what the session sends: it is in a transaction, say.

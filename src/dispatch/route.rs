@@ -75,7 +75,12 @@ pub struct Run<'a> {
 /// What a request that may have to do with upstream can do at once.
 #[inline]
 pub fn approach<'a>(run: Run<'a>, tiers: &Tiers) -> Result<Option<Run<'a>>> {
-    let Run { entry, request, visit, .. } = run;
+    let Run {
+        entry,
+        request,
+        visit,
+        ..
+    } = run;
     if !is_upstreams(entry) {
         let visit = super::lenient(visit);
         return Ok(Some(Run { visit, ..run }));
@@ -179,7 +184,8 @@ fn run_on_held(
     }
     let result = handler(&mut call);
     if let Some(mut deferral) = deferral {
-        call.keys.for_each_shard(|shard| deferral.note(shard, run.visit.now_ms));
+        call.keys
+            .for_each_shard(|shard| deferral.note(shard, run.visit.now_ms));
         worker.note_deferred(deferral.sequence());
     }
     worker.note_ready(call.keys.take_ready());
@@ -291,7 +297,10 @@ impl<'a> Run<'a> {
     /// The same run, whose changes are carried later.
     pub fn deferred(self) -> Self {
         Self {
-            visit: Visit { defers: true, ..self.visit },
+            visit: Visit {
+                defers: true,
+                ..self.visit
+            },
             is_complete: self.entry.command.is_blind(self.request),
             ..self
         }
@@ -310,7 +319,11 @@ impl<'a> Run<'a> {
 
     /// Room in the journal for what the command makes of these entries, which are those of its keys; `None` if there is none now,
     /// or one of them is too large to be carried again with each change.
-    fn defer<'e, 't>(&self, entries: impl Iterator<Item = EntryRef<'e>>, tiers: &'t Tiers) -> Option<Deferral<'t>> {
+    fn defer<'e, 't>(
+        &self,
+        entries: impl Iterator<Item = EntryRef<'e>>,
+        tiers: &'t Tiers,
+    ) -> Option<Deferral<'t>> {
         let mut bytes = self.request.iter().map(<[u8]>::len).sum();
         for entry in entries {
             if entry.text().is_none() && !tiers.behind.may_carry(entry) {

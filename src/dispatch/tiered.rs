@@ -140,12 +140,20 @@ async fn write(run: Run<'_>, tiers: &Tiers, worker: &Worker, out: &mut Vec<u8>) 
 
 /// Has upstream answer a request, after what it may depend on was carried.
 async fn forward(run: Run<'_>, tiers: &Tiers, worker: &Worker, out: &mut Vec<u8>) -> Result {
-    let Run { entry, request, visit, .. } = run;
+    let Run {
+        entry,
+        request,
+        visit,
+        ..
+    } = run;
     tiers.carry_before(entry, request, visit.db).await?;
     if let Err(error) = tiers.check() {
         // Nothing was sent, so nothing of it can have been done.
         let (fail_mode, _) = tiers.patience(entry, request);
-        if fail_mode == FailMode::Local && !entry.command.keys.is_empty() && run_locally(run, worker, out).await? {
+        if fail_mode == FailMode::Local
+            && !entry.command.keys.is_empty()
+            && run_locally(run, worker, out).await?
+        {
             return Ok(());
         }
         return Err(error);

@@ -219,7 +219,8 @@ impl Connection {
             return Ok(());
         }
         let settled = self.worker.settle_deferred().await;
-        settled.inspect_err(|error| tracing::error!(%error, "closed: its writes can't be noted in the journal"))
+        settled
+            .inspect_err(|error| tracing::error!(%error, "closed: its writes can't be noted in the journal"))
     }
 
     /// Executes a planned request that has to wait.

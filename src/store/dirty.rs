@@ -61,7 +61,10 @@ pub struct DirtyKeys {
 impl DirtyKeys {
     fn get(&self, db: usize, key: &[u8]) -> Option<Dirty> {
         let of_key = self.keys.get(key)?;
-        of_key.iter().find(|(of_db, _)| *of_db == db).map(|(_, dirty)| *dirty)
+        of_key
+            .iter()
+            .find(|(of_db, _)| *of_db == db)
+            .map(|(_, dirty)| *dirty)
     }
 
     fn is_dirty(&self, db: usize, key: &[u8]) -> bool {
@@ -79,7 +82,10 @@ impl DirtyKeys {
 
     fn get_mut(&mut self, (db, key): &SharedName) -> Option<&mut Dirty> {
         let of_key = self.keys.get_mut(key)?;
-        of_key.iter_mut().find(|(of_db, _)| of_db == db).map(|(_, dirty)| dirty)
+        of_key
+            .iter_mut()
+            .find(|(of_db, _)| of_db == db)
+            .map(|(_, dirty)| dirty)
     }
 
     fn note(&mut self, name: &SharedName, dirty: Dirty) -> Noted {
@@ -155,7 +161,11 @@ impl Shard {
 
     /// Begins to carry a dirty key: the sequence number of its state, and its entry, which may be gone. From now on a
     /// change queues it again.
-    pub fn begin_carrying(&mut self, name: &SharedName, hash: KeyHash) -> Option<(u64, Option<EntryRef<'_>>)> {
+    pub fn begin_carrying(
+        &mut self,
+        name: &SharedName,
+        hash: KeyHash,
+    ) -> Option<(u64, Option<EntryRef<'_>>)> {
         let dirty = self.dirty.as_mut()?.get_mut(name)?;
         dirty.is_queued = false;
         let sequence = dirty.sequence;
@@ -216,7 +226,8 @@ impl Shard {
             let databases = of_key.iter().map(|(db, _)| *db);
             databases.map(move |db| (db, &**key))
         });
-        let is_here = |(db, key): &(usize, &[u8])| self.find(*db, self.settings().hasher.hash(key), key).is_some();
+        let is_here =
+            |(db, key): &(usize, &[u8])| self.find(*db, self.settings().hasher.hash(key), key).is_some();
         let touched = dirty.touched.iter().map(|(db, key)| (*db, &**key));
         let touched = touched.filter(|(db, key)| dirty.get(*db, key).is_none());
         names.chain(touched).filter(is_here).map(|(db, _)| db).collect()

@@ -8,11 +8,11 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::{EntryRef, Store, Visit};
 use super::attention::FullName;
 use super::freshness::CopyRules;
 use super::shard::Shard;
 use super::table::Position;
+use super::{EntryRef, Store, Visit};
 
 /// The generation of entries that upstream does not know of yet; they are sound, whatever happens to the feed.
 pub(super) const DIRTY: u8 = 0;
@@ -273,8 +273,7 @@ impl Shard {
                 true
             }
             Trust::Suspect { since_ms } => {
-                generations.age(generation) <= AGE_MAX
-                    && rules.keeps_suspect(now_ms.saturating_sub(since_ms))
+                generations.age(generation) <= AGE_MAX && rules.keeps_suspect(now_ms.saturating_sub(since_ms))
             }
             Trust::Void => false,
         }
@@ -327,7 +326,10 @@ mod tests {
             rescues: true,
             ..CopyRules::default()
         };
-        let own = CopyRules { namespace: 1, ..rules };
+        let own = CopyRules {
+            namespace: 1,
+            ..rules
+        };
         let rules = vec![(Vec::new(), rules), (b"own:".to_vec(), own)];
         store.set_freshness(FreshnessRules::new(PrefixMap::new(rules)));
         store

@@ -415,9 +415,11 @@ impl<'s> Key<'s> {
     /// does not know yet, or upstream was found not to have it, a short while ago.
     pub fn is_known_missing(&mut self) -> bool {
         let Visit { db, now_ms, .. } = self.visit;
-        self.shard.is_dirty(db, self.name) || self.shard
-            .known_absent()
-            .is_some_and(|absent| absent.is_missing(db, self.name, now_ms))
+        self.shard.is_dirty(db, self.name)
+            || self
+                .shard
+                .known_absent()
+                .is_some_and(|absent| absent.is_missing(db, self.name, now_ms))
     }
 
     /// Adds the entry, which is not there.
@@ -502,7 +504,12 @@ impl<'s> Key<'s> {
     /// dead soon.
     #[cold]
     fn judge_deadline(&mut self, position: Position) {
-        let Visit { db, now_ms, freshness, .. } = self.visit;
+        let Visit {
+            db,
+            now_ms,
+            freshness,
+            ..
+        } = self.visit;
         let entry = self.shard.entry(db, position);
         let left_ms = entry.due_ms().map_or(i64::MAX, |at| at as i64 - now_ms as i64);
         let dies_whole = entry.deadline_ms() == entry.due_ms();
@@ -527,7 +534,12 @@ impl<'s> Key<'s> {
     /// Decides on the entry at `position`, which is of an earlier generation, or upstream does not know it yet.
     #[cold]
     fn judge_generation(&mut self, position: Position) {
-        let Visit { db, now_ms, freshness, .. } = self.visit;
+        let Visit {
+            db,
+            now_ms,
+            freshness,
+            ..
+        } = self.visit;
         let generation = self.shard.entry(db, position).generation();
         if generation == DIRTY {
             return;

@@ -313,7 +313,9 @@ impl Store {
 
     /// Puts the rules on how old copies may be in force.
     pub fn set_freshness(&self, rules: FreshnessRules) {
-        self.settings.early_window_ms.store(rules.early_window_ms, Relaxed);
+        self.settings
+            .early_window_ms
+            .store(rules.early_window_ms, Relaxed);
         self.settings.freshness.store(Arc::new(rules));
     }
 

@@ -52,7 +52,8 @@ impl Shard {
         let table = &self.keyspace(db)?.table;
         let entry = table.get(table.random_slot(random)?);
         let key = entry.key().into();
-        self.is_copy(entry).then(|| (FullName { db, key }, entry.object().is_none()))
+        self.is_copy(entry)
+            .then(|| (FullName { db, key }, entry.object().is_none()))
     }
 
     fn rank_copies(&mut self, now_ms: u64, all: &mut Vec<(u64, FullName)>) {

@@ -295,7 +295,10 @@ impl Table {
         for (at, bucket) in old.iter().enumerate() {
             // The keys of buckets further on are fetched from memory while those of this one are hashed.
             if let Some(ahead) = old.get(at + RESIZE_BUCKETS_AHEAD) {
-                ahead.0.iter().for_each(|&slot| prefetch_line(slot & ADDRESS_MASK));
+                ahead
+                    .0
+                    .iter()
+                    .for_each(|&slot| prefetch_line(slot & ADDRESS_MASK));
             }
             let mut hashes = [None; SLOTS];
             for (hash, &slot) in hashes.iter_mut().zip(&bucket.0) {

@@ -131,7 +131,10 @@ mod model {
 
     static CROWDED: LazyLock<(Store, Vec<Vec<u8>>)> = LazyLock::new(|| {
         let store = Store::new(DATABASES);
-        let rules = CopyRules { max_stale_ms: MAX_STALE_MS, ..CopyRules::default() };
+        let rules = CopyRules {
+            max_stale_ms: MAX_STALE_MS,
+            ..CopyRules::default()
+        };
         store.set_freshness(FreshnessRules::new(PrefixMap::new(vec![(Vec::new(), rules)])));
         let in_few_shards = |name: &Vec<u8>| SHARDS.contains(&store.hash(name).shard);
         let names = (0u32..)
@@ -249,10 +252,17 @@ mod model {
                     let (model, generation) = (self.values.len(), self.generation);
                     let kept_until_ms = self.now_ms - MAX_STALE_MS;
                     self.values.retain(|_, value| {
-                        value.generation == generation || self.lost_at_ms[value.generation as usize] >= kept_until_ms
+                        value.generation == generation
+                            || self.lost_at_ms[value.generation as usize] >= kept_until_ms
                     });
                     assert_eq!(dropped, model - self.values.len());
-                    assert_eq!(self.store.suspects(), self.values.values().filter(|value| value.generation != generation).count());
+                    assert_eq!(
+                        self.store.suspects(),
+                        self.values
+                            .values()
+                            .filter(|value| value.generation != generation)
+                            .count()
+                    );
                 }
             }
         }

@@ -20,7 +20,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-
 use super::Tiers;
 use super::invalidation::Removal;
 use super::status::Status;
@@ -202,7 +201,8 @@ impl Tiers {
     /// Tells the other Forebays of this upstream what was invalidated here. Fails if upstream does not pass it on.
     pub(super) async fn announce(&self, target: &Target) -> Result<(), Error> {
         for message in messages(&self.services.run_id, target) {
-            self.ask_upstream(&[b"PUBLISH", CHANNEL.as_bytes(), &message], 0).await?;
+            self.ask_upstream(&[b"PUBLISH", CHANNEL.as_bytes(), &message], 0)
+                .await?;
         }
         Ok(())
     }

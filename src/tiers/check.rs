@@ -13,7 +13,7 @@ use super::order::{Form, Work};
 use super::status::Tally;
 use crate::services::Services;
 use crate::store::rdb::Decoded;
-use crate::store::{FullName, Freshness, Key, Visit, digest};
+use crate::store::{Freshness, FullName, Key, Visit, digest};
 
 /// What was found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,18 @@ impl Comparison {
             findings: Mutex::default(),
             done: Mutex::new(Some(done)),
         });
-        let name = FullName { db: 0, key: key.as_bytes().into() };
-        (Self { name, form: Form::Text, round }, found)
+        let name = FullName {
+            db: 0,
+            key: key.as_bytes().into(),
+        };
+        (
+            Self {
+                name,
+                form: Form::Text,
+                round,
+            },
+            found,
+        )
     }
 
     /// Compares the copy, if there still is one, and drops it if it differs.

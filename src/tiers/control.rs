@@ -73,7 +73,8 @@ impl TierControl for Tiers {
     }
 
     fn is_warm(&self) -> bool {
-        self.warming.is_ready(self.services.config.load().warming.ready_percent)
+        self.warming
+            .is_ready(self.services.config.load().warming.ready_percent)
     }
 
     fn reset_counters(&self) {
@@ -149,7 +150,10 @@ impl TierControl for Tiers {
 
     fn check(&self, count: usize) -> Later<'_, Page> {
         Box::pin(async move {
-            let found = self.begin_check(count.min(CHECK_ROUND_MAX)).await.unwrap_or_default();
+            let found = self
+                .begin_check(count.min(CHECK_ROUND_MAX))
+                .await
+                .unwrap_or_default();
             Ok(vec![
                 number("checked", found.checked),
                 number("mismatched", found.mismatched),
@@ -203,7 +207,10 @@ impl Tiers {
         let hears = status.hears_announcements.load(Relaxed);
         let mut page = vec![
             ("mode".into(), Figure::text(services.config.load().mode().name())),
-            ("upstream".into(), Figure::text(self.upstream.nodes().active().name().to_owned())),
+            (
+                "upstream".into(),
+                Figure::text(self.upstream.nodes().active().name().to_owned()),
+            ),
             ("link".into(), Figure::text(status.state().name())),
         ];
         if status.state() == LinkState::Down {
@@ -216,7 +223,10 @@ impl Tiers {
                 "feed-lag".into(),
                 Figure::Milliseconds(status.feed_lag_ms(now_ms)),
             ),
-            ("announcements".into(), Figure::text(if hears { "heard" } else { "not heard" })),
+            (
+                "announcements".into(),
+                Figure::text(if hears { "heard" } else { "not heard" }),
+            ),
             number("pending", status.pending() as u64),
             number("session-links", status.sessions.load(Relaxed) as u64),
         ]);
@@ -313,11 +323,17 @@ impl Tiers {
         let last_error = node.last_error();
         let mut page = vec![
             ("address".into(), Figure::text(node.name().to_owned())),
-            ("active".into(), Figure::text(if is_active { "yes" } else { "no" })),
+            (
+                "active".into(),
+                Figure::text(if is_active { "yes" } else { "no" }),
+            ),
             ("state".into(), Figure::text(node.state().name())),
             number("connects", node.connects.get()),
             number("failures", node.failures.get()),
-            ("last-error".into(), Figure::text(last_error.as_deref().cloned().unwrap_or_default())),
+            (
+                "last-error".into(),
+                Figure::text(last_error.as_deref().cloned().unwrap_or_default()),
+            ),
         ];
         if is_active {
             let now_ms = self.services.clock.monotonic_ms();

@@ -31,7 +31,11 @@ impl Effect {
         if !entry.command.writes_keys() {
             let tells_values = !entry.command.flags.intersects(KEYSPACE.or(OWNER)) && keys.len() > 0;
             let seen = || keys.map(|(at, _)| request.arg(at).into()).collect();
-            return if tells_values { Self::Seen(seen()) } else { Self::Nothing };
+            return if tells_values {
+                Self::Seen(seen())
+            } else {
+                Self::Nothing
+            };
         }
         let written = keys.filter(|(_, access)| access.mode != Mode::Read);
         Self::Keys(written.map(|(at, _)| request.arg(at).into()).collect())

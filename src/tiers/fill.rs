@@ -109,7 +109,11 @@ impl Tiers {
         // What a change needs to know must be here, whatever the policy says.
         let is_read = visit.freshness > Freshness::Sound;
         namespace.stats.considered.add(u64::from(is_read));
-        if is_read && !namespace.promotion.admits(hash.number(), visit.now_ms, self.pressure()) {
+        if is_read
+            && !namespace
+                .promotion
+                .admits(hash.number(), visit.now_ms, self.pressure())
+        {
             namespace.stats.unadmitted.add(1);
             return Some(Approach::Elsewhere);
         }
@@ -140,9 +144,19 @@ impl Tiers {
             if let Approach::Lead(ticket, _) = approach {
                 let bytes = name.key.len();
                 let form = Form::Text;
-                let fetch = Fetch { key: name.key, ticket, form };
+                let fetch = Fetch {
+                    key: name.key,
+                    ticket,
+                    form,
+                };
                 self.status.refreshes.add(1);
-                self.status.namespaces.load().of_key(&fetch.key).stats.refreshes.add(1);
+                self.status
+                    .namespaces
+                    .load()
+                    .of_key(&fetch.key)
+                    .stats
+                    .refreshes
+                    .add(1);
                 self.submit(Work::Fill(vec![fetch]), name.db, bytes);
             }
         }

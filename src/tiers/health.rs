@@ -193,7 +193,12 @@ mod tests {
 
     fn found(status: &Arc<Status>, now_ms: u64) -> Vec<Finding> {
         let services = Arc::new(Services::new(Config::default(), None));
-        findings(status, &Behind::new(&services, status), &Config::default(), now_ms)
+        findings(
+            status,
+            &Behind::new(&services, status),
+            &Config::default(),
+            now_ms,
+        )
     }
 
     #[test]

@@ -152,7 +152,9 @@ fn write_behind(services: &Services, behind: &Behind) -> String {
     let oldest_dirty_ms = oldest.map_or(0, |since_ms| now_ms.saturating_sub(since_ms));
     let counts = &behind.counts;
     let (totals, _) = services.store.totals();
-    let full = figures.full.map_or_else(|| "no".to_owned(), |full| full.to_string());
+    let full = figures
+        .full
+        .map_or_else(|| "no".to_owned(), |full| full.to_string());
     lines(&[
         ("dirty_keys", &behind.dirty_keys()),
         ("dirty_bytes", &behind.dirty_bytes()),

@@ -4,8 +4,8 @@ use std::io;
 
 use tokio::io::AsyncWriteExt;
 
-use super::upstream::ByteStream;
 use super::status::FeedMode;
+use super::upstream::ByteStream;
 use super::wire::{FrameReader, push_request, push_text_request};
 use crate::config::{Upstream as Settings, UpstreamAddress, UpstreamTracking};
 use crate::resp::{Frame, FrameKind, Protocol};
@@ -49,9 +49,14 @@ pub async fn arm(
         FeedMode::Ttl => FeedMode::Ttl,
         mode => {
             let reply = Frame::new(next_reply(stream, frames).await?);
-            let refusal = reply.as_error().map(|error| String::from_utf8_lossy(error).into_owned());
+            let refusal = reply
+                .as_error()
+                .map(|error| String::from_utf8_lossy(error).into_owned());
             if let Some(refusal) = &refusal {
-                tracing::warn!(refusal, "upstream does not track keys: copies live for untracked-ttl-ms");
+                tracing::warn!(
+                    refusal,
+                    "upstream does not track keys: copies live for untracked-ttl-ms"
+                );
             }
             if refusal.is_some() { FeedMode::Ttl } else { mode }
         }

@@ -143,7 +143,10 @@ impl Tiers {
     fn start_with(services: &Arc<Services>, upstream: Arc<dyn Upstream>) -> io::Result<Arc<Self>> {
         let config = services.config.load_full();
         let breaker = breaker::by_name(config.upstream.breaker.name());
-        let status = Status::new(breaker.expect("the configuration names policies that exist"), &config);
+        let status = Status::new(
+            breaker.expect("the configuration names policies that exist"),
+            &config,
+        );
         let status = Arc::new(status);
         let behind = Arc::new(Behind::new(services, &status));
         if status.namespaces.load().defers() {
@@ -195,7 +198,9 @@ impl Tiers {
         self.behind.configure(config);
         let now_ms = self.services.clock.unix_ms();
         for (_, namespace) in now.iter() {
-            let was_off = before.named(&namespace.name).is_some_and(|known| known.mode == TierMode::Off);
+            let was_off = before
+                .named(&namespace.name)
+                .is_some_and(|known| known.mode == TierMode::Off);
             if was_off && namespace.mode != TierMode::Off {
                 // What was stored here until now is no copy of anything.
                 self.services.store.begin_version(namespace.index, now_ms);
@@ -211,7 +216,10 @@ impl Tiers {
     /// Has upstream told of what was changed here, as far as it can be told within `grace`; the rest is in the journal.
     pub async fn shut_down(&self, grace: Duration) {
         if tokio::time::timeout(grace, self.behind.drained()).await.is_err() {
-            tracing::warn!(keys = self.behind.dirty_keys(), "left in the journal, to be carried after the next start");
+            tracing::warn!(
+                keys = self.behind.dirty_keys(),
+                "left in the journal, to be carried after the next start"
+            );
         }
         self.save_warm_keys();
         if let Err(error) = self.behind.close() {

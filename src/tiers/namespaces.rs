@@ -59,7 +59,8 @@ impl Namespaces {
 
     /// Whether changes of some keys are to be carried later.
     pub fn defers(&self) -> bool {
-        self.iter().any(|(_, namespace)| namespace.mode == TierMode::WriteBehind)
+        self.iter()
+            .any(|(_, namespace)| namespace.mode == TierMode::WriteBehind)
     }
 
     /// Prefixes of all keys of which there may be copies, none of which begins with another; a single empty one for all keys.
@@ -86,7 +87,9 @@ impl Namespaces {
 
     /// The one with this name.
     pub fn named(&self, name: &str) -> Option<&Namespace> {
-        self.iter().map(|(_, namespace)| namespace).find(|namespace| namespace.name == name)
+        self.iter()
+            .map(|(_, namespace)| namespace)
+            .find(|namespace| namespace.name == name)
     }
 
     /// All of them with their prefixes.

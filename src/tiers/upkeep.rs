@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::Tiers;
 use super::status::LinkState;
 use super::warm;
+use crate::commands::spec::Result;
 use crate::limits::{CHECK_ROUND_MAX, SCAN_KEYS_PER_CALL};
 use crate::resp::Frame;
 use crate::store::FullName;
-use crate::commands::spec::Result;
 
 /// How often.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -114,7 +114,10 @@ impl Tiers {
             return;
         }
         let now_ms = self.services.clock.unix_ms();
-        let names = self.services.store.hottest_copies(config.warming.keys_max, now_ms);
+        let names = self
+            .services
+            .store
+            .hottest_copies(config.warming.keys_max, now_ms);
         if let Err(error) = warm::save(&warm::path(&config), &names) {
             tracing::warn!(%error, "the names of the hot keys can't be saved");
         }
@@ -128,8 +131,15 @@ impl Tiers {
             let words = [&b"SCAN"[..], &cursor, b"MATCH", glob, b"COUNT", count.as_bytes()];
             let reply = self.ask_upstream(&words, db).await?;
             let mut parts = Frame::new(&reply).children();
-            let next = parts.next().and_then(|next| next.as_bulk()).unwrap_or(b"0").to_vec();
-            let keys = parts.next().into_iter().flat_map(|keys| keys.children().collect::<Vec<_>>());
+            let next = parts
+                .next()
+                .and_then(|next| next.as_bulk())
+                .unwrap_or(b"0")
+                .to_vec();
+            let keys = parts
+                .next()
+                .into_iter()
+                .flat_map(|keys| keys.children().collect::<Vec<_>>());
             let names = keys.filter_map(|key| key.as_bulk().map(|key| FullName { db, key: key.into() }));
             queued += self.queue_warming(names) as u64;
             if next == b"0" {

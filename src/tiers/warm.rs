@@ -88,7 +88,8 @@ pub struct Queue {
 impl Queue {
     /// Queues what was saved.
     pub fn begin(&self, names: Vec<FullName>) {
-        self.saved.store(names.len(), std::sync::atomic::Ordering::Relaxed);
+        self.saved
+            .store(names.len(), std::sync::atomic::Ordering::Relaxed);
         self.names.lock().extend(names);
     }
 

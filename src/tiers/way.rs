@@ -57,13 +57,19 @@ impl Tiers {
     pub fn patience(&self, entry: &Entry, request: Request<'_>) -> (FailMode, Duration) {
         let namespaces = self.status.namespaces.load();
         let positions = entry.command.key_positions(request);
-        let mut rules = positions.into_iter().map(|(at, _)| &namespaces.of_key(request.arg(at)).rules);
+        let mut rules = positions
+            .into_iter()
+            .map(|(at, _)| &namespaces.of_key(request.arg(at)).rules);
         let Some(first) = rules.next() else {
             return (FailMode::Error, Duration::ZERO);
         };
         let patience = (first.fail_mode, first.soft_deadline);
         rules.fold(patience, |(fail_mode, soft_deadline), rules| {
-            let fail_mode = if fail_mode == rules.fail_mode { fail_mode } else { FailMode::Error };
+            let fail_mode = if fail_mode == rules.fail_mode {
+                fail_mode
+            } else {
+                FailMode::Error
+            };
             (fail_mode, soft_deadline.min(rules.soft_deadline))
         })
     }

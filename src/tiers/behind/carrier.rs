@@ -57,7 +57,10 @@ impl Carrier {
         let now_ms = self.behind.services.clock.monotonic_ms();
         let delay_ms = self.behind.services.config.load().write_behind.delay.as_millis() as u64;
         let next = if self.status.state() == LinkState::Up {
-            self.behind.ledger.lock().next(now_ms, delay_ms, CARRIED_TOGETHER_MAX)
+            self.behind
+                .ledger
+                .lock()
+                .next(now_ms, delay_ms, CARRIED_TOGETHER_MAX)
         } else {
             Next::Idle
         };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::Behind;
 use super::super::wire::push_request;
+use super::Behind;
 use crate::limits::CARRIED_BYTES_MAX;
 use crate::resp::Frame;
 use crate::store::rdb;
@@ -17,8 +17,19 @@ use crate::values::text::Text;
 
 /// Words with which an error begins that goes away by itself.
 const PASSING: &[&str] = &[
-    "BUSY ", "LOADING ", "READONLY ", "OOM ", "MISCONF ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "NOREPLICAS ",
-    "UNKILLABLE ", "MOVED ", "ASK ", "NOAUTH ",
+    "BUSY ",
+    "LOADING ",
+    "READONLY ",
+    "OOM ",
+    "MISCONF ",
+    "MASTERDOWN ",
+    "CLUSTERDOWN ",
+    "TRYAGAIN ",
+    "NOREPLICAS ",
+    "UNKILLABLE ",
+    "MOVED ",
+    "ASK ",
+    "NOAUTH ",
 ];
 
 /// States that are sent together. When the last of them is settled, whoever carries them learns of those that were
@@ -159,7 +170,9 @@ impl Behind {
         let mut digits = itoa::Buffer::new();
         match entry.filter(|_| !is_dead).map(EntryRef::value) {
             None => push_removal(out, key),
-            Some(Value::Text(Text::Int(number))) => push_text(out, key, digits.format(number).as_bytes(), deadline_ms),
+            Some(Value::Text(Text::Int(number))) => {
+                push_text(out, key, digits.format(number).as_bytes(), deadline_ms)
+            }
             Some(Value::Text(Text::Bytes(value))) => {
                 let packed = self.packed(key, value);
                 push_text(out, key, packed.as_deref().unwrap_or(value), deadline_ms);
@@ -210,5 +223,8 @@ fn push_text(out: &mut Vec<u8>, key: &[u8], value: &[u8], deadline_ms: Option<u6
 fn push_payload(out: &mut Vec<u8>, key: &[u8], payload: &[u8], deadline_ms: Option<u64>) {
     let mut digits = itoa::Buffer::new();
     let at_ms = digits.format(deadline_ms.unwrap_or(0)).as_bytes();
-    push_request(out, [&b"RESTORE"[..], key, at_ms, payload, b"REPLACE", b"ABSTTL"].into_iter());
+    push_request(
+        out,
+        [&b"RESTORE"[..], key, at_ms, payload, b"REPLACE", b"ABSTTL"].into_iter(),
+    );
 }

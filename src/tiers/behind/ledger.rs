@@ -109,11 +109,17 @@ impl Ledger {
                 }
                 break;
             }
-            let Some(Queued::Key { name, since_ms }) = self.queue.pop_front() else { break };
+            let Some(Queued::Key { name, since_ms }) = self.queue.pop_front() else {
+                break;
+            };
             self.carrying_since_ms.get_or_insert(since_ms);
             names.push(name);
         }
-        if names.is_empty() { Next::Idle } else { Next::Carry(names) }
+        if names.is_empty() {
+            Next::Idle
+        } else {
+            Next::Carry(names)
+        }
     }
 
     /// Records below this are not needed any more.
@@ -190,7 +196,10 @@ mod tests {
 
     fn carried(next: Next) -> Vec<String> {
         match next {
-            Next::Carry(names) => names.iter().map(|(_, key)| String::from_utf8_lossy(key).into_owned()).collect(),
+            Next::Carry(names) => names
+                .iter()
+                .map(|(_, key)| String::from_utf8_lossy(key).into_owned())
+                .collect(),
             _ => panic!("there is something to carry"),
         }
     }
@@ -224,7 +233,11 @@ mod tests {
         let mut waiting = ledger.wait().unwrap();
         ledger.note(2, 10, None);
         ledger.push(name("b"), 100);
-        assert_eq!(carried(ledger.next(100, 50, 10)), ["a"], "nobody waits for b, but for a");
+        assert_eq!(
+            carried(ledger.next(100, 50, 10)),
+            ["a"],
+            "nobody waits for b, but for a"
+        );
         assert!(waiting.try_recv().is_err());
         ledger.put_back(vec![name("a")]);
         assert_eq!(carried(ledger.next(100, 50, 10)), ["a"]);

@@ -63,7 +63,10 @@ impl Behind {
             return;
         };
         let now_ms = self.services.clock.unix_ms();
-        let appended = files.dead_letters.lock().append(&record.as_record(&left.name), refusal, now_ms);
+        let appended = files
+            .dead_letters
+            .lock()
+            .append(&record.as_record(&left.name), refusal, now_ms);
         match appended {
             Ok(id) => self.give_up(&left, id),
             Err(error) => {
@@ -95,7 +98,10 @@ impl Behind {
             drop(shard);
             self.ledger.lock().settle(left.sequence, bytes);
             self.counts.refused.add(1);
-            tracing::warn!(refusal = left.refusal.as_deref(), "upstream refused a write for good");
+            tracing::warn!(
+                refusal = left.refusal.as_deref(),
+                "upstream refused a write for good"
+            );
             return;
         }
         drop(shard);
@@ -105,7 +111,9 @@ impl Behind {
 
     /// How many states were refused and are kept.
     pub fn dead_letters(&self) -> usize {
-        self.files.get().map_or(0, |files| files.dead_letters.lock().len())
+        self.files
+            .get()
+            .map_or(0, |files| files.dead_letters.lock().len())
     }
 
     /// The oldest of them, `count_max` at most.
@@ -136,10 +144,16 @@ impl Behind {
 
     fn chosen(&self, id: Option<u64>) -> io::Result<Vec<Letter>> {
         let letters = self.letters(usize::MAX)?;
-        Ok(letters.into_iter().filter(|letter| id.is_none_or(|id| letter.id == id)).collect())
+        Ok(letters
+            .into_iter()
+            .filter(|letter| id.is_none_or(|id| letter.id == id))
+            .collect())
     }
 
-    fn with_letters<T: Default>(&self, work: impl FnOnce(&mut DeadLetters) -> io::Result<T>) -> io::Result<T> {
+    fn with_letters<T: Default>(
+        &self,
+        work: impl FnOnce(&mut DeadLetters) -> io::Result<T>,
+    ) -> io::Result<T> {
         match self.files.get() {
             Some(files) => work(&mut files.dead_letters.lock()),
             None => Ok(T::default()),
@@ -148,7 +162,9 @@ impl Behind {
 
     /// Makes the state of a letter the present one of its key, to be carried.
     fn revive(&self, letter: &Letter) -> io::Result<()> {
-        let Some(files) = self.files.get() else { return Ok(()) };
+        let Some(files) = self.files.get() else {
+            return Ok(());
+        };
         let record = letter.record();
         let now_ms = self.services.clock.unix_ms();
         let name: SharedName = (record.db as usize, record.key.into());
@@ -157,7 +173,10 @@ impl Behind {
         };
         let state_bytes = super::note::state_bytes(&record.state);
         let bytes = bytes_max(record.key.len(), state_bytes);
-        let mut reservation = files.journal.reserve(bytes).map_err(|full| io::Error::other(full.to_string()))?;
+        let mut reservation = files
+            .journal
+            .reserve(bytes)
+            .map_err(|full| io::Error::other(full.to_string()))?;
         let hash = self.services.store.hash(record.key);
         let mut shard = self.services.store.lock(hash);
         if shard.is_dirty(name.0, &name.1) {

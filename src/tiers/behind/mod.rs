@@ -37,8 +37,8 @@ use tokio::sync::Notify;
 
 pub use carrier::Carrier;
 pub use carry::Carried;
-pub use note::Deferral;
 use ledger::Ledger;
+pub use note::Deferral;
 
 use super::journal::dead_letters::DeadLetters;
 use super::journal::{self, Journal};
@@ -176,7 +176,10 @@ impl Behind {
     /// Writes that were acknowledged and will not reach upstream, because an operator dropped them or there were too
     /// many dead letters.
     pub fn lost(&self) -> u64 {
-        let dropped = self.files.get().map_or(0, |files| files.dead_letters.lock().dropped());
+        let dropped = self
+            .files
+            .get()
+            .map_or(0, |files| files.dead_letters.lock().dropped());
         self.counts.lost.get() + dropped
     }
 

@@ -1,9 +1,9 @@
 //! The state of a key that a command has changed, into the journal.
 
-use super::Behind;
 use super::super::journal::{Journal, Record, Reservation, State, bytes_max};
+use super::Behind;
 use crate::store::rdb;
-use crate::store::{EntryRef, SharedName, Shard, Value};
+use crate::store::{EntryRef, Shard, SharedName, Value};
 use crate::values::text::Text;
 
 /// Room in the journal for what one command changes.
@@ -47,13 +47,21 @@ impl<'b> Deferral<'b> {
         with_state(entry, now_ms, |state| {
             let bytes = bytes_max(key.len(), state_bytes(&state));
             let db = *db as u32;
-            (self.journal.append(&mut self.reservation, &Record { db, key, state }), bytes)
+            (
+                self.journal
+                    .append(&mut self.reservation, &Record { db, key, state }),
+                bytes,
+            )
         })
     }
 }
 
 /// Does something with the state that an entry, or its absence, stands for.
-pub(super) fn with_state<R>(entry: Option<EntryRef<'_>>, now_ms: u64, work: impl FnOnce(State<'_>) -> R) -> R {
+pub(super) fn with_state<R>(
+    entry: Option<EntryRef<'_>>,
+    now_ms: u64,
+    work: impl FnOnce(State<'_>) -> R,
+) -> R {
     let mut digits = itoa::Buffer::new();
     let deadline_ms = entry.and_then(EntryRef::deadline_ms);
     let payload;

@@ -2,9 +2,9 @@
 
 use std::io;
 
+use super::super::journal::{Journal, Record, Recovered, State, bytes_max};
 use super::Behind;
 use super::note::state_bytes;
-use super::super::journal::{Journal, Record, Recovered, State, bytes_max};
 use crate::store::rdb::{self, Decoded};
 use crate::store::{Key, SharedName, Visit};
 
@@ -18,7 +18,10 @@ pub fn replay(mut recovered: Recovered, journal: &Journal, behind: &Behind) -> i
     while let Some((sequence, record)) = recovered.read()? {
         behind.ledger.lock().skip_to(sequence);
         if !behind.restore(sequence, &record) {
-            tracing::error!(sequence, "a record of the journal has a value that is not known here");
+            tracing::error!(
+                sequence,
+                "a record of the journal has a value that is not known here"
+            );
         }
         last = sequence;
     }

@@ -24,7 +24,11 @@ impl Behind {
             return Err(Reason::Aged);
         }
         let reservation = files.journal.reserve(bytes_max(key_len, state_bytes));
-        Ok(Deferral::new(self, &files.journal, reservation.map_err(Reason::Full)?))
+        Ok(Deferral::new(
+            self,
+            &files.journal,
+            reservation.map_err(Reason::Full)?,
+        ))
     }
 
     /// Whether there is room in memory for what a change may add, if need be after evicting something.
@@ -111,7 +115,9 @@ impl Reason {
         Error::Verbatim(match self {
             Self::Memory => return Error::OutOfMemory,
             Self::Closed => "MISCONF Write-behind has no journal, see the log".into(),
-            Self::Aged => "MISCONF Too many writes wait for upstream: write-behind-max-age-ms is exceeded".into(),
+            Self::Aged => {
+                "MISCONF Too many writes wait for upstream: write-behind-max-age-ms is exceeded".into()
+            }
             Self::Full(full) => format!("MISCONF Errors writing to the journal: {full}").into(),
         })
     }

@@ -35,7 +35,10 @@ fn write_around_keeps_no_copy_of_what_is_written_and_near_cache_does() {
     ask(&mut near, &["SET", "k", "v"]);
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"v\"");
     assert_eq!(calls(&mut u.connect(), "get"), 0, "the copy followed the write");
-    assert_eq!(ask(&mut near, &["CONFIG", "SET", "tier-mode", "write-around"]), "OK");
+    assert_eq!(
+        ask(&mut near, &["CONFIG", "SET", "tier-mode", "write-around"]),
+        "OK"
+    );
     ask(&mut near, &["SET", "k", "w"]);
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"w\"");
     assert_eq!(calls(&mut u.connect(), "get"), 1);
@@ -52,7 +55,11 @@ fn a_copy_that_follows_a_write_ends_when_upstreams_value_does_and_others_change_
     settle(&mut near);
     assert_eq!(ask(&mut near, &["GET", "k"]), "\"w\"");
     eventually("it ends", || ask(&mut near, &["GET", "k"]) == "(nil)");
-    for request in [&["SET", "k", "a", "NX"][..], &["SET", "k", "b", "NX"], &["SET", "k", "c", "XX"]] {
+    for request in [
+        &["SET", "k", "a", "NX"][..],
+        &["SET", "k", "b", "NX"],
+        &["SET", "k", "c", "XX"],
+    ] {
         ask(&mut near, request);
         assert_eq!(ask(&mut near, &["GET", "k"]), ask(&mut direct, &["GET", "k"]));
     }
@@ -79,7 +86,10 @@ fn the_mode_is_changed_while_the_server_runs_and_nothing_of_the_old_one_is_serve
 #[test]
 fn what_belongs_to_this_server_alone_outlives_the_feed_and_foreign_writes() {
     let Some(mut u) = upstream() else { return };
-    let f = with_file(&u, "[[namespace]]\nname = \"own\"\nprefix = \"own:\"\ntier-mode = \"off\"\n");
+    let f = with_file(
+        &u,
+        "[[namespace]]\nname = \"own\"\nprefix = \"own:\"\ntier-mode = \"off\"\n",
+    );
     let (mut near, mut direct) = (f.connect(), u.connect());
     ask(&mut near, &["SET", "own:k", "mine"]);
     ask(&mut direct, &["SET", "own:k", "theirs"]);
@@ -91,7 +101,9 @@ fn what_belongs_to_this_server_alone_outlives_the_feed_and_foreign_writes() {
     assert_eq!(ask(&mut near, &["INCR", "own:n"]), ":1");
     assert!(ask(&mut near, &["MGET", "own:k", "other"]).starts_with("-CROSSMODE"));
     u.restart();
-    eventually("service resumes", || ask(&mut near, &["SET", "other", "v"]) == "OK");
+    eventually("service resumes", || {
+        ask(&mut near, &["SET", "other", "v"]) == "OK"
+    });
     assert_eq!(ask(&mut near, &["GET", "own:k"]), "\"mine\"");
 }
 
@@ -115,8 +127,14 @@ fn suspects_are_served_revalidated_or_refused_as_the_namespace_says() {
     u.restart();
     eventually("the link is up", || info(&mut near, "upstream_link") == "up");
     assert_eq!(ask(&mut near, &["GET", "k"]), "(nil)", "upstream came back empty");
-    assert_eq!(ask(&mut near, &["GET", "s:k"]), "\"v\"", "served once more, and fetched anew meanwhile");
-    eventually("it was fetched anew", || ask(&mut near, &["GET", "s:k"]) == "(nil)");
+    assert_eq!(
+        ask(&mut near, &["GET", "s:k"]),
+        "\"v\"",
+        "served once more, and fetched anew meanwhile"
+    );
+    eventually("it was fetched anew", || {
+        ask(&mut near, &["GET", "s:k"]) == "(nil)"
+    });
 }
 
 #[test]
@@ -161,7 +179,9 @@ fn while_upstream_is_away_reads_get_a_stale_copy_a_local_answer_or_an_error() {
     assert_eq!(ask(&mut near, &["INCR", "l:n"]), ":2");
     assert!(ask(&mut near, &["GET", "e:k"]).starts_with("-UPSTREAM"));
     u.restart();
-    eventually("upstream is the authority again", || ask(&mut near, &["GET", "l:n"]) == "(nil)");
+    eventually("upstream is the authority again", || {
+        ask(&mut near, &["GET", "l:n"]) == "(nil)"
+    });
 }
 
 #[test]
@@ -224,14 +244,19 @@ fn promotion_decides_what_is_brought_in() {
 #[test]
 fn an_upstream_that_tells_nothing_is_asked_again_after_a_while() {
     let Some(u) = upstream() else { return };
-    ask(&mut u.connect(), &["ACL", "SETUSER", "default", "-client|tracking"]);
+    ask(
+        &mut u.connect(),
+        &["ACL", "SETUSER", "default", "-client|tracking"],
+    );
     let f = near_cache(&u, &["--untracked-ttl-ms", "200"]);
     let (mut near, mut direct) = (f.connect(), u.connect());
     assert_eq!(info(&mut near, "feed_mode"), "ttl");
     ask(&mut direct, &["SET", "k", "v"]);
     bring_in(&mut near, "k", "v");
     ask(&mut direct, &["SET", "k", "w"]);
-    eventually("the change is seen within the bound", || ask(&mut near, &["GET", "k"]) == "\"w\"");
+    eventually("the change is seen within the bound", || {
+        ask(&mut near, &["GET", "k"]) == "\"w\""
+    });
     // Writes are not deferred then, since copies have deadlines of their own.
     ask(&mut near, &["CONFIG", "SET", "tier-mode", "write-around"]);
     ask(&mut near, &["SET", "k", "x"]);
@@ -268,7 +293,9 @@ fn the_feed_tells_only_of_namespaces_that_have_copies() {
     ask(&mut direct, &["SET", "near:k", "v"]);
     bring_in(&mut near, "near:k", "v");
     ask(&mut direct, &["MSET", "near:k", "w", "far:k", "w"]);
-    eventually("the change is seen", || ask(&mut near, &["GET", "near:k"]) == "\"w\"");
+    eventually("the change is seen", || {
+        ask(&mut near, &["GET", "near:k"]) == "\"w\""
+    });
     assert_eq!(ask(&mut near, &["GET", "far:k"]), "(nil)");
     assert_eq!(count(&mut near, "feed_invalidations"), 1);
     ask(&mut near, &["CONFIG", "SET", "tier-mode", "near-cache"]);
@@ -276,14 +303,21 @@ fn the_feed_tells_only_of_namespaces_that_have_copies() {
         ask(&mut near, &["GET", "far:k"]) == "\"w\"" && info(&mut near, "upstream_link") == "up"
     });
     ask(&mut direct, &["SET", "far:k", "x"]);
-    eventually("the change is seen", || ask(&mut near, &["GET", "far:k"]) == "\"x\"");
+    eventually("the change is seen", || {
+        ask(&mut near, &["GET", "far:k"]) == "\"x\""
+    });
 }
 
 #[test]
 fn hot_keys_are_brought_in_after_a_restart_before_the_server_is_ready() {
     let Some(u) = upstream() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let args = ["--dir", dir.path().to_str().unwrap(), "--warm-ready-percent", "100"];
+    let args = [
+        "--dir",
+        dir.path().to_str().unwrap(),
+        "--warm-ready-percent",
+        "100",
+    ];
     let mut f = near_cache(&u, &args);
     for number in 0..100 {
         ask(&mut f.connect(), &["SET", &format!("k{number}"), "v"]);
@@ -291,7 +325,9 @@ fn hot_keys_are_brought_in_after_a_restart_before_the_server_is_ready() {
     f.stop();
     f.restart();
     let mut near = f.connect();
-    eventually("they are here", || count(&mut near, "warmed_keys") == 100 && count(&mut near, "l1_entries") == 100);
+    eventually("they are here", || {
+        count(&mut near, "warmed_keys") == 100 && count(&mut near, "l1_entries") == 100
+    });
     let before = calls(&mut u.connect(), "get");
     assert_eq!(ask(&mut near, &["GET", "k7"]), "\"v\"");
     assert_eq!(calls(&mut u.connect(), "get"), before);
@@ -300,7 +336,17 @@ fn hot_keys_are_brought_in_after_a_restart_before_the_server_is_ready() {
 #[test]
 fn copies_of_all_types_are_compared_with_upstream_and_found_right() {
     let Some(u) = upstream() else { return };
-    let f = near_cache(&u, &["--checks-per-second", "500", "--compression", "lz4", "--compression-min-bytes", "16"]);
+    let f = near_cache(
+        &u,
+        &[
+            "--checks-per-second",
+            "500",
+            "--compression",
+            "lz4",
+            "--compression-min-bytes",
+            "16",
+        ],
+    );
     let (mut near, mut direct) = (f.connect(), u.connect());
     let text = "long and long ".repeat(20);
     for request in [
@@ -316,7 +362,9 @@ fn copies_of_all_types_are_compared_with_upstream_and_found_right() {
         ask(&mut near, &["TYPE", request[1]]);
     }
     assert_eq!(count(&mut near, "l1_entries"), 7);
-    eventually("all were compared often", || count(&mut near, "checked_copies") > 500);
+    eventually("all were compared often", || {
+        count(&mut near, "checked_copies") > 500
+    });
     let found = ask(&mut near, &["TIER", "CHECK", "100"]);
     assert!(found.contains("mismatched"), "{found}");
     assert_eq!(count(&mut near, "mismatched_copies"), 0);
@@ -328,6 +376,8 @@ fn a_mode_that_is_unknown_is_refused_at_start() {
     let Some(program) = redis_server() else { return };
     let u = Server::start(&program, &[]);
     let mut near = near_cache(&u, &[]).connect();
-    assert!(ask(&mut near, &["CONFIG", "SET", "tier-mode", "sideways"]).starts_with("-ERR CONFIG SET failed"));
+    assert!(
+        ask(&mut near, &["CONFIG", "SET", "tier-mode", "sideways"]).starts_with("-ERR CONFIG SET failed")
+    );
     assert!(Deadline::after(Duration::from_secs(5)).poll(|| ask(&mut near, &["PING"]) == "PONG"));
 }
