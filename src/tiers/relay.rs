@@ -33,9 +33,7 @@ impl Tiers {
                 "{name} is not supported through a near cache"
             )));
         }
-        if self.behind.dirty_keys() > 0 {
-            self.carry_all().await?;
-        }
+        self.carry_and_forget().await?;
         self.status.relayed.add(1);
         let (link, answered) = self.ask_somewhere(asked, session, pool, out).await?;
         self.status.breaker.succeeded(self.services.clock.monotonic_ms());

@@ -6,7 +6,7 @@ use super::Tiers;
 use super::status::FeedMode;
 use crate::commands::error::Error;
 use crate::commands::index::Entry;
-use crate::commands::spec::{Access, KEYSPACE, OTHER_DATABASE, OWNER, Result};
+use crate::commands::spec::{Access, KEYSPACE, OTHER_DATABASE, OWNER, Result, WRITE};
 use crate::config::{FailMode, TierMode};
 use crate::resp::Request;
 
@@ -74,11 +74,14 @@ impl Tiers {
         })
     }
 
-    /// Has upstream told first what is dirty of a request's keys, or everything for one that may look at any key.
-    /// Fails if that can't be.
+    /// Has upstream told first what is dirty of a request's keys, or everything for one that writes or that may look at
+    /// any key. Fails if that can't be.
     pub async fn carry_before(&self, entry: &Entry, request: Request<'_>, db: usize) -> Result {
-        if self.behind.dirty_keys() == 0 {
+        if !self.behind.may_repeat() {
             return Ok(());
+        }
+        if entry.command.flags.contains(WRITE) {
+            return self.carry_and_forget().await;
         }
         let store = &self.services.store;
         let is_dirty = |(at, _): (usize, Access)| {
@@ -90,6 +93,19 @@ impl Tiers {
             return self.carry_all().await;
         }
         Ok(())
+    }
+
+    /// Has upstream told of everything that is dirty now, and the journal forget it: a restart that carried it again
+    /// would undo what is written next.
+    pub async fn carry_and_forget(&self) -> Result {
+        if !self.behind.may_repeat() {
+            return Ok(());
+        }
+        self.carry_all().await?;
+        let unnoted = |error| format!("not asked, since the journal can't note what was carried: {error}");
+        self.behind
+            .forget_carried()
+            .map_err(|error| Error::Upstream(unnoted(error).into()))
     }
 
     /// Has upstream told of everything that is dirty now. Fails if that takes too long.

@@ -132,7 +132,8 @@ fn go_on(world: &World, deadline: Deadline, random: &mut Random) -> usize {
 
 /// One round: some faults, one after the other or at once, and traffic before, between and after.
 fn disturb(world: &World, random: &mut Random) -> String {
-    pause(300, random);
+    // Now and then there is time for everything to be as usual.
+    pause(if random.chance(15) { 4_000 } else { 300 }, random);
     let mut blows = vec![Blow::any(random)];
     if random.chance(30) {
         blows.push(Blow::on_top(random));

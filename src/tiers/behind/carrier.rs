@@ -72,15 +72,18 @@ impl Carrier {
                 Duration::ZERO
             }
             Next::Idle => {
-                self.await_work(LOOK_PERIOD).await;
+                let is_idle = !self.await_work(LOOK_PERIOD).await;
+                if is_idle {
+                    self.behind.note_released();
+                }
                 Duration::ZERO
             }
         }
     }
 
-    async fn await_work(&self, patience: Duration) {
-        // Whether there is work or not, it is time to look.
-        let _ = tokio::time::timeout(patience, self.behind.work.notified()).await;
+    /// Whether there is work; it is time to look, whether there is or not.
+    async fn await_work(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.behind.work.notified()).await.is_ok()
     }
 
     /// Carries keys, one database after the other; returns how long to rest because of a failure.
@@ -141,6 +144,13 @@ impl Behind {
     fn release(&self) {
         if let Some(files) = self.files.get() {
             files.journal.release(self.ledger.lock().released());
+        }
+    }
+
+    /// Has the journal note what was carried, so that after a crash less of it is carried again.
+    fn note_released(&self) {
+        if let Some(files) = self.files.get().filter(|files| files.journal.may_repeat()) {
+            files.journal.note_soon();
         }
     }
 

@@ -198,6 +198,18 @@ impl Behind {
         self.ledger.lock().bytes
     }
 
+    /// Whether a restart could carry something that was carried already.
+    pub fn may_repeat(&self) -> bool {
+        self.files.get().is_some_and(|files| files.journal.may_repeat())
+    }
+
+    /// Sees to it that what was carried is not carried again after a crash, which would undo what is written upstream
+    /// in another way afterwards.
+    pub fn forget_carried(&self) -> io::Result<()> {
+        let released = self.ledger.lock().released();
+        self.files.get().map_or(Ok(()), |files| files.journal.release_now(released))
+    }
+
     /// Waits until everything that is dirty now was carried.
     pub async fn drained(&self) {
         let waiting = self.ledger.lock().wait();

@@ -220,6 +220,22 @@ impl Journal {
         self.shared.release(below);
     }
 
+    /// The same, and a restart of this program does not find what was released when this has returned: after a loss of
+    /// power it may. Costs the replacement of a small file.
+    pub fn release_now(&self, below: u64) -> io::Result<()> {
+        self.shared.release_now(below)
+    }
+
+    /// Whether a restart would find any record.
+    pub fn may_repeat(&self) -> bool {
+        self.shared.noted() <= self.last_sequence()
+    }
+
+    /// Has another thread see to it that a restart does not find what was released.
+    pub fn note_soon(&self) {
+        self.shared.note_soon();
+    }
+
     /// Changes when records go to the disk.
     pub fn set_sync(&self, sync: SyncPolicy) {
         self.shared.set_sync_policy(sync);

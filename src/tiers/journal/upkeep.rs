@@ -209,6 +209,22 @@ impl Shared {
         }
     }
 
+    /// Raises the watermark and notes it before this returns.
+    pub fn release_now(&self, below: u64) -> io::Result<()> {
+        self.release(below);
+        self.note_watermark()
+    }
+
+    /// The watermark that a restart would find.
+    pub fn noted(&self) -> u64 {
+        self.noted.lock().released
+    }
+
+    /// Has the watermark noted soon, on another thread.
+    pub fn note_soon(&self) {
+        self.keeper.ring();
+    }
+
     /// When records go to the disk.
     pub fn sync_policy(&self) -> SyncPolicy {
         const POLICIES: [SyncPolicy; 3] = [SyncPolicy::Os, SyncPolicy::Periodic, SyncPolicy::Always];
@@ -281,17 +297,18 @@ impl Shared {
     /// Does what there is to do for the segments: notes the watermark, deletes, allocates the next, and writes again
     /// what could not be written.
     pub fn tend(&self) {
-        self.note_watermark();
+        // An older watermark costs reading more; it is tried again.
+        let _ = self.note_watermark();
         self.delete_needless();
         self.make_spare();
         self.mend();
     }
 
-    fn note_watermark(&self) {
+    fn note_watermark(&self) -> io::Result<()> {
         let mut noted = self.noted.lock();
         let released = self.released.load(Ordering::Acquire);
         if noted.released >= released {
-            return;
+            return Ok(());
         }
         let mut next = Watermark {
             released,
@@ -300,10 +317,9 @@ impl Shared {
         // As long as there are segments around the gap.
         let first = self.writer.lock().first();
         next.lost.retain(|&(_, last)| last >= first);
-        // An older watermark costs reading more; it is tried again.
-        if next.save(&self.dir).is_ok() {
-            *noted = next;
-        }
+        next.save(&self.dir)?;
+        *noted = next;
+        Ok(())
     }
 
     /// Deletes even if the watermark could not be noted, for want of room perhaps: records that are missing before
@@ -372,7 +388,8 @@ impl Shared {
         for _ in 0..JOURNAL_ATTEMPTS_MAX {
             self.prove(true);
         }
-        self.note_watermark();
+        // An older watermark costs reading more.
+        let _ = self.note_watermark();
         let mut writer = self.writer.lock();
         if writer.durable() < writer.written() {
             let reason = writer.broken().unwrap_or("it was synced in vain");

@@ -38,8 +38,6 @@ pub struct Actor<'w> {
     via: Via,
     client: Option<Client>,
     random: Random,
-    /// When the barrier began that was passed last: everything that upstream did before has arrived.
-    synced_ms: u64,
 }
 
 /// There was no reply.
@@ -54,7 +52,6 @@ impl<'w> Actor<'w> {
             via: CLIENTS[number],
             client: None,
             random: Random::new(seed ^ (number as u64) << 32),
-            synced_ms: 0,
         }
     }
 
@@ -77,8 +74,8 @@ impl<'w> Actor<'w> {
             52..62 => self.read_texts(),
             62..82 => self.write(),
             82..88 => self.count(),
-            88..93 => self.read_counter(),
-            93..98 => self.pass_barrier(),
+            88..91 => self.read_counter(),
+            91..98 => self.read_behind_a_barrier(),
             98 => self.drop_connection(),
             _ => self.trim(),
         }
@@ -116,7 +113,7 @@ impl<'w> Actor<'w> {
 
     fn floor(&self, key: &Key) -> Floor {
         let model = locked(&key.model);
-        self.world.floor(key, &model, self.number, self.synced_ms)
+        self.world.floor(key, &model, self.number, 0)
     }
 
     /// Checks what was read of a key.
@@ -260,14 +257,40 @@ impl<'w> Actor<'w> {
         Ok(())
     }
 
-    /// What is passed on over the link comes back behind everything that upstream did before.
-    fn pass_barrier(&mut self) -> Result<(), Lost> {
+    /// What is passed on over the link comes back behind everything that upstream did before. Copies have to be that
+    /// new if the link stays up until they are read.
+    fn read_behind_a_barrier(&mut self) -> Result<(), Lost> {
         let began_ms = now_ms();
-        match self.call_one(&words(&["DBSIZE"]))? {
-            Value::Integer(_) => self.synced_ms = began_ms,
-            error => self.expect_trouble(&error),
+        let passed = self.call_one(&words(&["DBSIZE"]))?;
+        let key = self.any_key();
+        let floor = {
+            let model = locked(&key.model);
+            self.world.floor(key, &model, self.number, began_ms)
+        };
+        let lenient = self.floor(key);
+        let before = self.link()?;
+        let reply = self.call_one(&key.kind.read(&key.name))?;
+        let was_up = before.is_some() && before == self.link()?;
+        if let Value::Error(_) = passed {
+            self.expect_trouble(&passed);
         }
+        let is_synced = was_up && matches!(passed, Value::Integer(_));
+        self.check(key, if is_synced { floor } else { lenient }, &reply);
         Ok(())
+    }
+
+    /// The number of the connection to upstream that is up, if one is.
+    fn link(&mut self) -> Result<Option<String>, Lost> {
+        if self.via == Via::Upstream {
+            return Ok(Some(String::new()));
+        }
+        let Value::Bulk(text) = self.call_one(&words(&["INFO", "upstream"]))? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let connects = text.lines().find(|line| line.starts_with("upstream_connects:"));
+        let is_up = text.contains("upstream_link:up");
+        Ok(connects.filter(|_| is_up).map(ToOwned::to_owned))
     }
 
     fn drop_connection(&mut self) -> Result<(), Lost> {

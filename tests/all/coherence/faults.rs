@@ -137,7 +137,7 @@ impl Blow {
     pub fn begin(&self, world: &World) {
         for (number, weather) in world.weather.iter().enumerate() {
             if self.disturbs(number) {
-                locked(weather).begin_fault(now_ms());
+                locked(weather).begin_fault();
             }
         }
         if self.fault.is_of_the_way() {

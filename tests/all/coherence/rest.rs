@@ -31,6 +31,9 @@ pub fn rest(world: &World) -> Result<(), String> {
             return Err(what);
         }
     }
+    for weather in &world.weather {
+        locked(weather).clear_up(now_ms());
+    }
     for counter in &world.counters {
         let value = read_number(&mut direct, &counter.name)?;
         counter.rest(value)?;

@@ -8,17 +8,13 @@ pub const RECOVERS_WITHIN_MS: u64 = 3_000;
 pub struct Weather {
     /// Faults that go on.
     faults: u32,
-    disturbed_since_ms: u64,
-    /// From then on nothing is excused any more.
+    /// From then on nothing is excused any more, unless there is a fault.
     calm_from_ms: u64,
 }
 
 impl Weather {
     /// A fault begins.
-    pub fn begin_fault(&mut self, now_ms: u64) {
-        if self.faults == 0 && now_ms >= self.calm_from_ms {
-            self.disturbed_since_ms = now_ms;
-        }
+    pub fn begin_fault(&mut self) {
         self.faults += 1;
     }
 
@@ -28,31 +24,36 @@ impl Weather {
         self.calm_from_ms = now_ms + RECOVERS_WITHIN_MS;
     }
 
-    /// The last moment, up to `now_ms`, at which there was nothing wrong: what was visible then still is.
-    pub fn calm_until_ms(&self, now_ms: u64) -> u64 {
-        if self.faults > 0 || now_ms < self.calm_from_ms {
-            self.disturbed_since_ms
-        } else {
-            now_ms
-        }
+    /// There is service again: everybody agrees.
+    pub fn clear_up(&mut self, now_ms: u64) {
+        self.calm_from_ms = self.calm_from_ms.min(now_ms);
+    }
+
+    /// Whether a fault goes on or is not long enough over.
+    pub fn is_disturbed(&self, now_ms: u64) -> bool {
+        self.calm_since_ms(now_ms).is_none()
+    }
+
+    /// Since when nothing is wrong, unless something is.
+    pub fn calm_since_ms(&self, now_ms: u64) -> Option<u64> {
+        (self.faults == 0 && self.calm_from_ms <= now_ms).then_some(self.calm_from_ms)
     }
 }
 
 #[test]
 fn a_disturbance_lasts_from_the_first_fault_until_some_time_after_the_last() {
     let mut weather = Weather::default();
-    assert_eq!(weather.calm_until_ms(10), 10);
-    weather.begin_fault(20);
-    weather.begin_fault(30);
+    assert_eq!(weather.calm_since_ms(10), Some(0));
+    weather.begin_fault();
+    weather.begin_fault();
     weather.end_fault(40);
-    assert_eq!(weather.calm_until_ms(50), 20);
+    assert!(weather.is_disturbed(40 + RECOVERS_WITHIN_MS));
     weather.end_fault(60);
-    assert_eq!(weather.calm_until_ms(70), 20);
-    weather.begin_fault(80);
-    weather.end_fault(90);
-    assert_eq!(weather.calm_until_ms(90 + RECOVERS_WITHIN_MS - 1), 20);
-    assert_eq!(
-        weather.calm_until_ms(90 + RECOVERS_WITHIN_MS),
-        90 + RECOVERS_WITHIN_MS
-    );
+    assert!(weather.is_disturbed(60));
+    let calm_ms = 60 + RECOVERS_WITHIN_MS;
+    assert_eq!(weather.calm_since_ms(calm_ms), Some(calm_ms));
+    weather.begin_fault();
+    weather.end_fault(calm_ms);
+    weather.clear_up(calm_ms + 1);
+    assert_eq!(weather.calm_since_ms(calm_ms + 2), Some(calm_ms + 1));
 }

@@ -144,20 +144,20 @@ impl World {
         Client::connect(self.upstream_address).expect("upstream is up")
     }
 
-    /// The last moment at which a Forebay's way to upstream was known to be undisturbed.
-    pub fn calm_until_ms(&self, forebay: usize, now_ms: u64) -> u64 {
-        locked(&self.weather[forebay]).calm_until_ms(now_ms)
-    }
-
     /// Whether an error seen via this way is nobody's fault.
     pub fn is_disturbed(&self, via: Via, now_ms: u64) -> bool {
         match via {
-            Via::Forebay(number) => self.calm_until_ms(number, now_ms) < now_ms,
-            Via::Upstream => (0..2).any(|forebay| self.calm_until_ms(forebay, now_ms) < now_ms),
+            Via::Forebay(number) => locked(&self.weather[number]).is_disturbed(now_ms),
+            Via::Upstream => self
+                .weather
+                .iter()
+                .any(|weather| locked(weather).is_disturbed(now_ms)),
         }
     }
 
-    /// What client `reader`, who has passed a barrier at `synced_ms`, must not be older than when it reads now.
+    /// What client `reader` must not read older than, now. `synced_ms`: what upstream had done then has arrived, and the
+    /// link that told of it is up; 0 if that is not known. Copies of which that is not known may be served while a
+    /// Forebay is cut off, as old as they were when their feed was lost before.
     pub fn floor(&self, key: &Key, model: &Model, reader: usize, synced_ms: u64) -> Floor {
         let now = now_ms();
         let (via, written_via) = (CLIENTS[reader], CLIENTS[key.owner]);
@@ -186,13 +186,15 @@ impl World {
                 "which was written before this client's last barrier",
             ));
         }
-        let calm_until = [via, written_via].map(|via| match via {
-            Via::Forebay(number) => self.calm_until_ms(number, now),
-            Via::Upstream => now,
+        let calm_since_ms = [via, written_via].map(|via| match via {
+            Via::Forebay(number) => locked(&self.weather[number]).calm_since_ms(now),
+            Via::Upstream => Some(0),
         });
-        let calm_until = calm_until.into_iter().min().expect("there are two");
-        let before = calm_until.saturating_sub(VISIBLE_WITHIN_MS);
-        floors.push(done(before, "which was written long enough ago"));
+        if let [Some(first), Some(second)] = calm_since_ms
+            && first.max(second) + VISIBLE_WITHIN_MS <= now
+        {
+            floors.push(done(now - VISIBLE_WITHIN_MS, "which was written long enough ago"));
+        }
         floors
             .into_iter()
             .max_by_key(|floor| floor.version)
