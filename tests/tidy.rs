@@ -58,7 +58,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // It answers with the texts of errors, and with what is counted.
     ("tier_control", &["commands::error", "stats"]),
-    // Every handler may use what is shared; the settings name an eviction policy of the store.
+    // Every handler may use what is shared; the settings name an eviction policy of the store; namespaces are found by
+    // prefix.
     (
         "services",
         &[
@@ -73,6 +74,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "stats",
             "store",
             "tier_control",
+            "values::prefix_map",
             "waiting",
         ],
     ),

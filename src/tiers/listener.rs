@@ -38,6 +38,8 @@ pub struct Listener {
 struct Line {
     stream: Box<dyn ByteStream>,
     frames: FrameReader,
+    /// The place of the node that it leads to.
+    node_place: usize,
 }
 
 impl Listener {
@@ -81,16 +83,22 @@ impl Listener {
         }
     }
 
+    /// Connects to the node that the shared link is connected to: what others announce goes there.
     async fn connect(&self) -> io::Result<Line> {
         let config = self.services.config.load_full();
+        let nodes = self.upstream.nodes();
+        let node_place = nodes.active_place();
+        let address = nodes.at(node_place).address();
         let attempt = async {
-            let nodes = self.upstream.nodes();
-            let mut stream = self.upstream.connect(nodes.active_place()).await?;
+            let mut stream = self.upstream.connect(node_place).await?;
             let mut frames = FrameReader::default();
             let settings = named_apart(&config.upstream);
-            let address = nodes.active().address();
             login::log_in(&mut *stream, &mut frames, Protocol::Resp3, address, &settings).await?;
-            let mut line = Line { stream, frames };
+            let mut line = Line {
+                stream,
+                frames,
+                node_place,
+            };
             line.subscribe(&settings).await?;
             Ok(line)
         };
@@ -110,6 +118,9 @@ impl Listener {
         loop {
             if let Err(error) = self.apply_all(&mut line.frames) {
                 return error;
+            }
+            if line.node_place != self.upstream.nodes().active_place() {
+                return io::Error::other("upstream has moved to another address");
             }
             tokio::select! {
                 waited = line.wait() => if let Err(error) = waited { return error },

@@ -66,7 +66,7 @@ impl Behind {
             WhenFull::Wait => config.upstream.timeout,
             WhenFull::Error => std::time::Duration::ZERO,
         };
-        let deadline = tokio::time::Instant::now() + patience;
+        let mut over = std::pin::pin!(tokio::time::sleep(patience));
         loop {
             let progress = self.progress.notified();
             let room = if self.has_memory(self.services.clock.unix_ms()) {
@@ -77,9 +77,10 @@ impl Behind {
             let Err(reason) = room else {
                 return Ok(());
             };
-            let may_change = self.room(progress, reason, bytes);
-            if tokio::time::timeout_at(deadline, may_change).await.is_err() {
-                return Err(reason.error());
+            tokio::select! {
+                biased;
+                () = self.room(progress, reason, bytes) => {}
+                () = &mut over => return Err(reason.error()),
             }
         }
     }
