@@ -50,10 +50,13 @@ pub enum Settled {
     Dirty,
 }
 
+/// What is dirty of one key: that of each database which has it.
+type OfKey = SmallVec<[(usize, Dirty); 1]>;
+
 /// The dirty keys of one shard.
 #[derive(Default)]
 pub struct DirtyKeys {
-    keys: HashMap<Arc<[u8]>, SmallVec<[(usize, Dirty); 1]>, RandomState>,
+    keys: HashMap<Arc<[u8]>, OfKey, RandomState>,
     /// Keys that the running command has changed.
     touched: Vec<SharedName>,
 }

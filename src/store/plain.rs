@@ -176,7 +176,7 @@ mod tests {
         // What a scan looks at is not unpacked.
         assert!(renamed.view().is_packed() && renamed.view().type_name() == "string");
         with_key(&store, b"a much longer name than before", |key| {
-            key.adopt(renamed)
+            key.adopt(renamed);
         });
         assert_eq!(read(&store, b"a much longer name than before"), Some(text()));
         assert_eq!(read(&store, b"k"), None);

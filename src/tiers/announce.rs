@@ -113,9 +113,9 @@ fn messages(run_id: &str, target: &Target) -> Vec<Vec<u8>> {
 
 /// Keys as lines, in pieces of a bounded size unless one key is larger. Each line has its break, so that the empty key
 /// is one, too.
-fn batches(keys: &[&Box<[u8]>]) -> Vec<Vec<u8>> {
+fn batches(keys: &[impl AsRef<[u8]>]) -> Vec<Vec<u8>> {
     let mut batches: Vec<Vec<u8>> = Vec::new();
-    for key in keys {
+    for key in keys.iter().map(AsRef::as_ref) {
         match batches.last_mut() {
             Some(last) if last.len() + key.len() < ANNOUNCEMENT_BYTES => last.extend_from_slice(key),
             _ => batches.push(key.to_vec()),

@@ -37,7 +37,7 @@ impl Bench {
         let mut config = near_cache();
         config.upstream.backoff_min = Duration::from_millis(1);
         config.upstream.backoff_max = Duration::from_millis(10);
-        config.upstream.connect_timeout = Duration::from_secs(60);
+        config.upstream.connect_timeout = Duration::from_mins(1);
         let config = config.set_many(settings).unwrap();
         let services = Arc::new(Services::new(config, None));
         let status = Arc::new(Status::new(

@@ -34,7 +34,9 @@ mod tests {
         let mut out = Vec::new();
         let mut reply = Reply::new(&mut out, Protocol::Resp3);
         reply.array(texts.len());
-        texts.iter().for_each(|text| reply.bulk(text));
+        for text in texts {
+            reply.bulk(text);
+        }
         out
     }
 

@@ -576,8 +576,7 @@ impl Pipeline {
                 }
             }
             // Nobody waits for these, and a late answer is as good.
-            Expected::Carried(_) | Expected::Compared(_) => {}
-            Expected::Selected | Expected::TimeToLive => {}
+            Expected::Carried(_) | Expected::Compared(_) | Expected::Selected | Expected::TimeToLive => {}
         }
     }
 

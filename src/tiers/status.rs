@@ -409,7 +409,7 @@ mod tests {
         let config = Config::default();
         let status = Status::new(breaker::by_name("consecutive").unwrap(), &config);
         let tuning = tuning(&config.upstream);
-        status.set_down("refused".to_owned());
+        status.set_lost("refused", LinkState::Down);
         for call in 0..tuning.failures_max {
             assert_eq!(status.breaker.state(call.into(), tuning), State::Closed, "{call}");
             assert!(status.check(call.into(), tuning).is_err());

@@ -83,7 +83,9 @@ impl Carrier {
 
     /// Whether there is work; it is time to look, whether there is or not.
     async fn await_work(&self, patience: Duration) -> bool {
-        tokio::time::timeout(patience, self.behind.work.notified()).await.is_ok()
+        tokio::time::timeout(patience, self.behind.work.notified())
+            .await
+            .is_ok()
     }
 
     /// Carries keys, one database after the other; returns how long to rest because of a failure.
@@ -94,7 +96,9 @@ impl Carrier {
         }
         self.behind.release();
         let (refused, passing): (Vec<_>, Vec<_>) = left.into_iter().partition(|left| left.refusal.is_some());
-        refused.into_iter().for_each(|left| self.behind.bury(left));
+        for left in refused {
+            self.behind.bury(left);
+        }
         if passing.is_empty() {
             self.backoff.reset();
             return Duration::ZERO;

@@ -171,7 +171,7 @@ impl Behind {
         match entry.filter(|_| !is_dead).map(EntryRef::value) {
             None => push_removal(out, key),
             Some(Value::Text(Text::Int(number))) => {
-                push_text(out, key, digits.format(number).as_bytes(), deadline_ms)
+                push_text(out, key, digits.format(number).as_bytes(), deadline_ms);
             }
             Some(Value::Text(Text::Bytes(value))) => {
                 let packed = self.packed(key, value);

@@ -207,7 +207,9 @@ impl Behind {
     /// in another way afterwards.
     pub fn forget_carried(&self) -> io::Result<()> {
         let released = self.ledger.lock().released();
-        self.files.get().map_or(Ok(()), |files| files.journal.release_now(released))
+        self.files
+            .get()
+            .map_or(Ok(()), |files| files.journal.release_now(released))
     }
 
     /// Waits until everything that is dirty now was carried.
