@@ -214,7 +214,10 @@ impl Model {
 
     /// The latest lines of the history.
     pub fn history(&self) -> String {
-        self.history.iter().map(|line| format!("  {line}\n")).collect()
+        self.history
+            .iter()
+            .flat_map(|line| ["  ", line.as_str(), "\n"])
+            .collect()
     }
 
     fn find(&mut self, version: u64) -> Option<&mut Write> {

@@ -30,7 +30,7 @@ fn batch(client: &mut Client, requests: impl Iterator<Item = [String; 3]>) -> Ve
     requests.iter().map(|_| client.receive().unwrap()).collect()
 }
 
-fn set(key: &str, value: impl ToString) -> [String; 3] {
+fn set(key: &str, value: &(impl ToString + ?Sized)) -> [String; 3] {
     ["SET".to_owned(), key.to_owned(), value.to_string()]
 }
 
@@ -66,7 +66,7 @@ fn s21_of_100_sets_of_one_key_a_few_are_carried_the_last_wins_and_their_order_is
     let f = behind(&u, &[]);
     let (mut near, mut direct, mut monitor) = (f.connect(), u.connect(), u.connect());
     assert_eq!(ask(&mut monitor, &["MONITOR"]), "OK");
-    let replies = batch(&mut near, (0..100).map(|number| set("k", number)));
+    let replies = batch(&mut near, (0..100).map(|number| set("k", &number)));
     assert!(replies.iter().all(|reply| *reply == ok()), "{replies:?}");
     drain(&mut near);
     assert_eq!(ask(&mut direct, &["GET", "k"]), "\"99\"");
@@ -233,11 +233,15 @@ fn s22_every_acknowledged_write_reaches_upstream_though_forebay_is_killed_50_tim
         });
         f.restart();
         let mut near = f.connect();
-        writers.iter_mut().for_each(|writer| writer.look(&mut near));
+        for writer in &mut writers {
+            writer.look(&mut near);
+        }
     }
     drain(&mut f.connect());
     let mut direct = u.connect();
-    writers.iter_mut().for_each(|writer| writer.look(&mut direct));
+    for writer in &mut writers {
+        writer.look(&mut direct);
+    }
     assert!(writers.iter().all(|writer| writer.counted > 0));
     for writer in &writers {
         let elements: Vec<String> = (1..=writer.pushed)
@@ -436,7 +440,7 @@ fn s26_at_sigterm_what_is_dirty_is_drained() {
     let mut near = f.connect();
     let replies = batch(
         &mut near,
-        (0..1000).map(|number| set(&format!("k{number}"), number)),
+        (0..1000).map(|number| set(&format!("k{number}"), &number)),
     );
     assert!(replies.iter().all(|reply| *reply == ok()));
     assert!(f.stop().success());
@@ -452,7 +456,7 @@ fn s26_at_sigterm_what_can_not_be_drained_in_time_is_replayed_at_the_next_start(
     u.kill();
     let replies = batch(
         &mut near,
-        (0..1000).map(|number| set(&format!("k{number}"), number)),
+        (0..1000).map(|number| set(&format!("k{number}"), &number)),
     );
     assert!(replies.iter().all(|reply| *reply == ok()));
     assert!(f.stop().success());
