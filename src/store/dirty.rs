@@ -19,6 +19,9 @@ use super::table::Position;
 /// A key of a database, shared by all who keep a list of it.
 pub type SharedName = (usize, Arc<[u8]>);
 
+/// Keys that one command has changed: mostly a single one.
+pub type Touched = SmallVec<[SharedName; 1]>;
+
 /// What is known of a dirty key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Dirty {
@@ -58,7 +61,7 @@ type OfKey = SmallVec<[(usize, Dirty); 1]>;
 pub struct DirtyKeys {
     keys: HashMap<Arc<[u8]>, OfKey, RandomState>,
     /// Keys that the running command has changed.
-    touched: Vec<SharedName>,
+    touched: Touched,
 }
 
 impl DirtyKeys {
@@ -133,10 +136,10 @@ impl Shard {
 
     /// Takes the keys that the running command has changed: each is to be noted by [`Shard::note_dirty`].
     #[inline]
-    pub fn take_touched(&mut self) -> Vec<SharedName> {
+    pub fn take_touched(&mut self) -> Touched {
         match &mut self.dirty {
             Some(dirty) if !dirty.touched.is_empty() => std::mem::take(&mut dirty.touched),
-            _ => Vec::new(),
+            _ => Touched::new(),
         }
     }
 
