@@ -219,6 +219,8 @@ fn metrics_tell_tier_by_tier_where_keys_were_found() {
     for key in ["key", "key", "missing"] {
         client.call(&["GET", key]).unwrap();
     }
+    // The link counts what it brought after it has woken who waits; a reply that follows comes behind that.
+    client.call(&["DBSIZE"]).unwrap();
     let samples = scrape(port);
     for (name, expected) in [
         ("forebay_tier_hits_total{tier=\"upstream\"}", 1.0),
