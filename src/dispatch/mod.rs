@@ -161,7 +161,7 @@ pub fn begin(
         return None;
     }
     match tiers.way(entry, request).ok()? {
-        Way::Upstream if tiers.behind.dirty_keys() == 0 => {
+        Way::Upstream if tiers.behind.dirty_keys() == 0 && !tiers.is_local_when_cut_off(entry, request) => {
             Some(Begun::Passage(tiers.begin_forward(entry, request, session.db)))
         }
         Way::Filled => {

@@ -153,7 +153,9 @@ fn run_on_key(
         worker.note_deferred(deferral.sequence());
     }
     worker.note_ready(shard.take_ready());
-    worker.note_wishes(shard.take_wishes());
+    let wishes = shard.take_wishes();
+    drop(shard);
+    worker.note_wishes(wishes);
     result.map(|()| Ran::Done)
 }
 
@@ -189,7 +191,9 @@ fn run_on_held(
         worker.note_deferred(deferral.sequence());
     }
     worker.note_ready(call.keys.take_ready());
-    worker.note_wishes(call.keys.take_wishes());
+    let wishes = call.keys.take_wishes();
+    drop(call);
+    worker.note_wishes(wishes);
     result.map(|()| Ran::Done)
 }
 

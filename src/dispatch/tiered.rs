@@ -147,16 +147,11 @@ async fn forward(run: Run<'_>, tiers: &Tiers, worker: &Worker, out: &mut Vec<u8>
         ..
     } = run;
     tiers.carry_before(entry, request, visit.db).await?;
-    if let Err(error) = tiers.check() {
-        // Nothing was sent, so nothing of it can have been done.
-        let (fail_mode, _) = tiers.patience(entry, request);
-        if fail_mode == FailMode::Local
-            && !entry.command.keys.is_empty()
-            && run_locally(run, worker, out).await?
-        {
-            return Ok(());
-        }
-        return Err(error);
+    // Nothing is sent then, so nothing of it can have been done.
+    let is_local =
+        tiers.is_cut_off() && !entry.command.keys.is_empty() && tiers.is_local_when_cut_off(entry, request);
+    if is_local && run_locally(run, worker, out).await? {
+        return Ok(());
     }
     tiers
         .begin_forward(entry, request, visit.db)

@@ -663,6 +663,15 @@ impl Store {
         removed
     }
 
+    /// No database keeps a copy of `key`; what is known of absent keys stays, and what upstream does not know of yet.
+    pub fn drop_copies_of(&self, key: &[u8]) {
+        let hash = self.hash(key);
+        let mut shard = self.lock(hash);
+        if !self.settings.freshness.load().of(key).is_local {
+            (0..self.settings.databases).for_each(|db| _ = shard.drop_copy(db, key, hash));
+        }
+    }
+
     /// Everything may have been written: all copies go, and fetches under way leave none. What upstream does not know
     /// of yet stays.
     pub fn invalidate_all(&self, now_ms: u64) {

@@ -6,23 +6,21 @@ use super::shard::Shard;
 use super::{EntryRef, FullName, Store};
 use crate::values::random::Random;
 
-/// Draws for each copy that a sample is to have: most databases of most shards may be empty.
-const DRAWS_PER_COPY: usize = 32;
-
 impl Store {
     /// Copies drawn at random, `count` at most, and whether each is a text. What upstream does not know of yet, or has
-    /// nothing to do with, is none. O(count).
+    /// nothing to do with, is none. A copy may be drawn more than once. O(count), in a store that is nearly empty
+    /// O(count × shards).
     pub fn sample_copies(&self, count: usize) -> Vec<(FullName, bool)> {
-        let mut sample = Vec::new();
         let mut random = Random::new(self.lock(self.hash(b"")).random.bits());
-        for _ in 0..count.saturating_mul(DRAWS_PER_COPY) {
-            if sample.len() == count {
-                break;
-            }
-            let index = random.below(self.shards.len());
-            sample.extend(self.shards[index].lock().draw_copy(&mut random));
-        }
-        sample
+        (0..count).filter_map(|_| self.draw_copy(&mut random)).collect()
+    }
+
+    fn draw_copy(&self, random: &mut Random) -> Option<(FullName, bool)> {
+        let start = random.below(self.shards.len());
+        let indices = (start..self.shards.len()).chain(0..start);
+        indices
+            .into_iter()
+            .find_map(|index| self.shards[index].lock().draw_copy(random))
     }
 
     /// The names of the copies that the policy in force would evict last, `count` at most, best first. Linear in the
@@ -47,13 +45,24 @@ impl Shard {
         entry.generation() != DIRTY && !self.settings().freshness.load().of(entry.key()).is_local
     }
 
+    /// The first copy from a random place on.
     fn draw_copy(&self, random: &mut Random) -> Option<(FullName, bool)> {
-        let db = random.below(self.settings().databases);
-        let table = &self.keyspace(db)?.table;
-        let entry = table.get(table.random_slot(random)?);
+        let databases = self.settings().databases;
+        let first = random.below(databases);
+        let mut tables = (0..databases).filter_map(|step| {
+            let db = (first + step) % databases;
+            let table = &self.keyspace(db)?.table;
+            (table.len() > 0).then_some((db, table))
+        });
+        let (db, table) = tables.next()?;
+        let start = random.below(table.buckets());
+        let buckets = (start..table.buckets()).chain(0..start);
+        let mut entries = buckets
+            .flat_map(|bucket| table.positions_in(bucket))
+            .map(|position| table.get(position));
+        let entry = entries.find(|entry| self.is_copy(*entry))?;
         let key = entry.key().into();
-        self.is_copy(entry)
-            .then(|| (FullName { db, key }, entry.object().is_none()))
+        Some((FullName { db, key }, entry.object().is_none()))
     }
 
     fn rank_copies(&mut self, now_ms: u64, all: &mut Vec<(u64, FullName)>) {

@@ -51,7 +51,8 @@ impl Effect {
         match self {
             Self::Nothing => {}
             Self::Take(taken) => _ = store.invalidate(taken.key()),
-            Self::Keys(keys) | Self::Seen(keys) => keys.iter().for_each(|key| _ = store.invalidate(key)),
+            Self::Keys(keys) => keys.iter().for_each(|key| _ = store.invalidate(key)),
+            Self::Seen(keys) => keys.iter().for_each(|key| store.drop_copies_of(key)),
             Self::Everything => store.invalidate_all(now_ms),
         }
     }

@@ -86,7 +86,8 @@ impl Link {
                 if matches!(lost, Lost::Silent) {
                     self.status.note_silence();
                 }
-                if self.services.clock.monotonic_ms() - up_since_ms >= LINK_STABLE_MS {
+                let was_stable = self.services.clock.monotonic_ms() - up_since_ms >= LINK_STABLE_MS;
+                if was_stable || matches!(lost, Lost::Outdated) {
                     backoff.reset();
                     self.note_loss(&lost, LinkState::Connecting);
                     continue;

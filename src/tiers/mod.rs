@@ -103,7 +103,7 @@ use listener::Listener;
 use namespaces::Namespaces;
 use order::{Order, Work};
 use pool::Places;
-use status::{Status, tuning};
+use status::{LinkState, Status, tuning};
 use upstream::{Configured, Upstream};
 
 /// What was begun for a request ahead of its turn.
@@ -278,8 +278,17 @@ impl Tiers {
         }
     }
 
+    /// Whether it is known that asking upstream makes no sense now. Unlike [`Tiers::check`] this leaves the place of a
+    /// probe to others.
+    pub fn is_cut_off(&self) -> bool {
+        let settings = &self.services.config.load().upstream;
+        let now_ms = self.services.clock.monotonic_ms();
+        let is_open = || self.status.breaker.state(now_ms, tuning(settings)) == breaker::State::Open;
+        self.status.state() == LinkState::Down || is_open()
+    }
+
     /// Fails if asking upstream makes no sense now.
-    pub fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), Error> {
         let settings = &self.services.config.load().upstream;
         self.status
             .check(self.services.clock.monotonic_ms(), tuning(settings))

@@ -25,7 +25,7 @@ pub async fn run(tiers: Weak<Tiers>) {
     loop {
         ticks.tick().await;
         let Some(tiers) = tiers.upgrade() else { return };
-        if tiers.status.state() == LinkState::Up && tiers.check().is_ok() {
+        if tiers.status.state() == LinkState::Up && !tiers.is_cut_off() {
             round.revalidate(&tiers);
             round.warm(&tiers);
             round.compare(&tiers);

@@ -74,6 +74,11 @@ impl Tiers {
         })
     }
 
+    /// Whether the request is to be answered as if there were no upstream while that can't be asked.
+    pub fn is_local_when_cut_off(&self, entry: &Entry, request: Request<'_>) -> bool {
+        self.patience(entry, request).0 == FailMode::Local
+    }
+
     /// Has upstream told first what is dirty of a request's keys, or everything for one that writes or that may look at
     /// any key. Fails if that can't be.
     pub async fn carry_before(&self, entry: &Entry, request: Request<'_>, db: usize) -> Result {
