@@ -107,7 +107,8 @@ pub fn run_on_keys(run: Run<'_>, worker: &Worker, out: &mut Vec<u8>) -> Result<R
                 Attempted::Blocked(_) => Ran::MustWait,
             })
         }
-        Handler::Session(_) | Handler::Waiting(_) | Handler::Exec | Handler::Container => Ok(Ran::Done),
+        // They are not run on keys; upstream may answer them.
+        Handler::Session(_) | Handler::Waiting(_) | Handler::Exec | Handler::Container => Ok(Ran::MustWait),
     }
 }
 

@@ -52,7 +52,7 @@ impl Shard {
         let mut tables = (0..databases).filter_map(|step| {
             let db = (first + step) % databases;
             let table = &self.keyspace(db)?.table;
-            (table.len() > 0).then_some((db, table))
+            (!table.is_empty()).then_some((db, table))
         });
         let (db, table) = tables.next()?;
         let start = random.below(table.buckets());

@@ -149,7 +149,8 @@ impl Tiers {
         );
         let status = Arc::new(status);
         let behind = Arc::new(Behind::new(services, &status));
-        if status.namespaces.load().defers() {
+        // What an earlier run left in a journal is carried, whatever the mode is now.
+        if status.namespaces.load().defers() || config.journal_dir().join("lock").exists() {
             behind.open(&config)?;
         }
         let (sender, orders) = mpsc::channel(LINK_ORDERS_MAX);

@@ -533,3 +533,20 @@ fn s22_what_was_carried_before_a_crash_does_not_undo_what_was_written_another_wa
         }
     }
 }
+
+#[test]
+fn what_was_left_in_the_journal_is_carried_though_the_mode_is_another_now() {
+    let Some(mut u) = upstream() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let mut f = near_cache(&u, &["--tier-mode", "write-behind", "--journal-dir", dir]);
+    let mut near = f.connect();
+    u.kill();
+    assert_eq!(ask(&mut near, &["SET", "k", "v"]), "OK");
+    f.kill();
+    u.restart();
+    let f = near_cache(&u, &["--journal-dir", dir]);
+    let mut direct = u.connect();
+    eventually("it is carried", || ask(&mut direct, &["GET", "k"]) == "\"v\"");
+    assert_eq!(ask(&mut f.connect(), &["GET", "k"]), "\"v\"");
+}
