@@ -346,7 +346,9 @@ FIGURES = {"a": hits, "b": crowd, "c": far_upstream, "d": breaker, "e": write_be
 
 
 def near_cache(options, upstream_port, *flags, cpu=None):
-    return Server(options.forebay, cpu, "--upstream", f"redis://127.0.0.1:{upstream_port}", *flags)
+    # Background checks of copies would be counted as fetches.
+    unchecked = ("--checks-per-second", "0")
+    return Server(options.forebay, cpu, "--upstream", f"redis://127.0.0.1:{upstream_port}", *unchecked, *flags)
 
 
 def load_words(options, port, *flags):
