@@ -218,7 +218,8 @@ impl Connection {
         if !self.worker.has_deferred() {
             return Ok(());
         }
-        let settled = self.worker.settle_deferred().await;
+        // In memory of its own: an idle connection need not keep room for it.
+        let settled = Box::pin(self.worker.settle_deferred()).await;
         settled
             .inspect_err(|error| tracing::error!(%error, "closed: its writes can't be noted in the journal"))
     }
